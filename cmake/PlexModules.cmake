@@ -1,0 +1,101 @@
+# plx_module(NAME [DEPENDS module...] [SOURCES file...] [LINK library...] [TESTS file...] [TEST_DEPENDS module...])
+#
+# One folder is one module and one static library plexspaces_NAME; its tests are one binary NAME_test. DEPENDS may name
+# only modules that stand above NAME in PLX_MODULE_ORDER, and the sources may include only what DEPENDS reaches; both
+# are checked while CMake configures. `a/b` names the library plexspaces_a_b in the folder a/b, with a's rank.
+
+set(PLX_MODULE_ORDER base codec env sim telemetry security actor behavior supervision store durable workflow tuplespace
+  channel group resource cluster scheduling wasm microvm languages facets api rpc http node cli testkit)
+
+function(plx_module_rank name out)
+  string(REGEX REPLACE "/.*" "" root "${name}")
+  list(FIND PLX_MODULE_ORDER "${root}" rank)
+  if(rank EQUAL -1)
+    message(FATAL_ERROR "module '${name}' is not in PLX_MODULE_ORDER (cmake/PlexModules.cmake)")
+  endif()
+  set(${out} ${rank} PARENT_SCOPE)
+endfunction()
+
+# Every module that `name` may include: itself, its DEPENDS and theirs.
+function(plx_module_reach name out)
+  get_property(reach GLOBAL PROPERTY "PLX_REACH_${name}")
+  set(${out} "${reach}" PARENT_SCOPE)
+endfunction()
+
+function(plx_check_includes name reach)
+  foreach(file IN LISTS ARGN)
+    file(STRINGS "${file}" lines REGEX "^#include \"plexspaces/")
+    foreach(line IN LISTS lines)
+      string(REGEX REPLACE "^#include \"plexspaces/(.*)/[^/]*\"$" "\\1" used "${line}")
+      if(used MATCHES "^#include")
+        continue()  # plexspaces/plexspaces.hpp, the umbrella
+      endif()
+      if(NOT used IN_LIST reach)
+        message(FATAL_ERROR "forbidden edge ${name} -> ${used}: ${file} includes it, but the declared dependencies of "
+          "'${name}' do not reach it. Declare it in DEPENDS if '${used}' stands above '${name}', else move the code.")
+      endif()
+    endforeach()
+  endforeach()
+endfunction()
+
+function(plx_module name)
+  cmake_parse_arguments(ARG "" "" "DEPENDS;SOURCES;LINK;TESTS;TEST_DEPENDS;TEST_LINK" ${ARGN})
+  plx_module_rank("${name}" rank)
+  set(reach "${name}")
+  string(REGEX REPLACE "/" "_" target "plexspaces_${name}")
+  set(libraries "")
+  foreach(dependency IN LISTS ARG_DEPENDS)
+    plx_module_rank("${dependency}" dependency_rank)
+    string(REGEX REPLACE "/.*" "" root "${name}")
+    string(REGEX REPLACE "/.*" "" dependency_root "${dependency}")
+    if(NOT dependency_rank LESS rank AND NOT (root STREQUAL dependency_root AND TARGET "plexspaces_${dependency}"))
+      message(FATAL_ERROR "forbidden edge ${name} -> ${dependency}: a module uses only modules above it "
+        "(PLX_MODULE_ORDER in cmake/PlexModules.cmake)")
+    endif()
+    plx_module_reach("${dependency}" below)
+    list(APPEND reach ${below})
+    string(REGEX REPLACE "/" "_" library "plexspaces_${dependency}")
+    list(APPEND libraries "${library}")
+  endforeach()
+  list(REMOVE_DUPLICATES reach)
+  set_property(GLOBAL PROPERTY "PLX_REACH_${name}" "${reach}")
+
+  file(GLOB headers CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.hpp")
+  list(TRANSFORM ARG_SOURCES PREPEND "${CMAKE_CURRENT_SOURCE_DIR}/" OUTPUT_VARIABLE sources)
+  plx_check_includes("${name}" "${reach}" ${headers} ${sources})
+
+  if(ARG_SOURCES)
+    add_library(${target} STATIC ${ARG_SOURCES})
+    target_link_libraries(${target} PUBLIC plx_flags ${libraries} ${ARG_LINK})
+    target_include_directories(${target} PUBLIC "${CMAKE_SOURCE_DIR}")
+    target_precompile_headers(${target} PRIVATE "${CMAKE_SOURCE_DIR}/plexspaces/precompiled.hpp")
+  else()
+    add_library(${target} INTERFACE)
+    target_link_libraries(${target} INTERFACE plx_flags ${libraries} ${ARG_LINK})
+    target_include_directories(${target} INTERFACE "${CMAKE_SOURCE_DIR}")
+  endif()
+
+  if(ARG_TESTS)
+    string(REGEX REPLACE "/" "_" test "${name}_test")
+    set(test_libraries "")
+    foreach(dependency IN LISTS ARG_TEST_DEPENDS)
+      string(REGEX REPLACE "/" "_" library "plexspaces_${dependency}")
+      list(APPEND test_libraries "${library}")
+    endforeach()
+    plx_test(${test} SOURCES ${ARG_TESTS} LINK ${target} ${test_libraries} ${ARG_TEST_LINK})
+  endif()
+endfunction()
+
+# plx_test(NAME SOURCES file... LINK library...): one GoogleTest binary, known to ctest under NAME.
+function(plx_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;LINK;ARGS" ${ARGN})
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 300)
+  endif()
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE plx_flags ${ARG_LINK} GTest::gmock GTest::gtest_main rapidcheck Threads::Threads)
+  target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}")
+  target_precompile_headers(${name} PRIVATE "${CMAKE_SOURCE_DIR}/plexspaces/precompiled.hpp" <gtest/gtest.h>)
+  add_test(NAME ${name} COMMAND ${name} ${ARG_ARGS} WORKING_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}")
+  set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT})
+endfunction()

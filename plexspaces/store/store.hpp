@@ -1,0 +1,95 @@
+// The port to durable storage: independent commits in one group.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plexspaces/base/actor_key.hpp"
+#include "plexspaces/base/error.hpp"
+
+namespace plexspaces::store {
+
+/// Derived tables of rows, key to value, in byte order of the key. The numbers are stored.
+enum class Table : std::uint8_t {
+  kActor = 1,    // ActorKey row -> the actor's state; one row each, always written together with its sequence
+  kOutcome = 2,  // ActorKey row, NUL, request id -> the answer that a duplicate gets
+  kSender = 3,   // ActorKey row, NUL, sender's ActorKey row -> how far that sender's messages are applied
+  kOutbox = 4,   // ActorKey row, NUL, message id -> a message that its receiver has not acknowledged
+};
+
+/// What must hold of the row before the commit, checked in the same transaction.
+enum class Precondition : std::uint8_t { kNone, kAbsent, kPresent };
+
+/// A change of one row. `value` empty optional: the row is erased.
+struct Mutation {
+  Table table = Table::kActor;
+  std::string key;
+  std::optional<std::string> value;
+  Precondition precondition = Precondition::kNone;
+};
+
+/// What one turn of one actor makes durable: all of it or nothing.
+struct Commit {
+  std::uint64_t epoch = 0;  // of the shard's owner, from Store::epoch(); the shard is actor.shard()
+  ActorKey actor;
+  std::uint64_t expected_sequence = 0;  // of the actor's last commit; 0 before its first
+  std::vector<std::string> records;     // the turn's journal entries, kept as long as the log is
+  std::vector<Mutation> mutations;
+};
+
+/// The fate of one commit, never its neighbour's.
+enum class Outcome : std::uint8_t {
+  kDone,      // durable; the actor's sequence is now expected_sequence + 1
+  kFenced,    // nothing changed: the epoch is not the shard's
+  kConflict,  // nothing changed: the sequence or a precondition does not hold
+  kUnknown,   // may or may not be durable: the store serves nothing more (INV-J3); reopen it to learn
+};
+
+/// The durable state of one actor.
+struct ActorRow {
+  std::uint64_t sequence = 0;  // number of its commits
+  std::string value;           // its kActor row; empty when that row is absent
+};
+
+/// Durable storage of a node: one log of commits, and rows derived from it.
+///
+/// Guarantees
+///  - A commit whose outcome is kDone is there after any crash, byte-identical and in the order of commits (INV-J1).
+///  - After a crash the contents are those of a prefix of the commits: no holes (INV-J2).
+///  - After a failed write or sync every later call fails, kUnknown for commits (INV-J3): never retried, never served.
+///  - Commits of an earlier epoch change nothing (INV-A1). Opening a store raises the epoch of all its shards by one.
+/// Threads: one at a time, any. Calls block: run them where blocking is allowed.
+class Store {
+ public:
+  virtual ~Store() = default;
+
+  /// Names this store for ever: random, made when it was created.
+  virtual std::string id() const = 0;
+  /// The epoch of `shard` that this opening owns.
+  virtual std::uint64_t epoch(std::uint16_t shard) const = 0;
+
+  /// Decides and makes durable `commits`, in order, with one sync for all. A commit sees the effects of those before it.
+  /// @returns one outcome for each. Empty input does nothing.
+  virtual std::vector<Outcome> commit(std::span<const Commit> commits) = 0;
+
+  /// @returns the actor's sequence and state; sequence 0 for an actor that has never committed.
+  virtual Result<ActorRow> load(const ActorKey& actor) = 0;
+
+  /// @returns the value, or nothing when the row is absent. Not for Table::kActor (load() is).
+  virtual Result<std::optional<std::string>> get(Table table, std::string_view key) = 0;
+
+  /// Calls `visit(key, value)` for each row whose key begins with `prefix`, in key order, until it returns false.
+  /// `visit` must not call the store.
+  virtual Status scan(Table table, std::string_view prefix,
+                      const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
+
+  /// The error that made this store refuse everything, or null while it serves. Threads: any.
+  virtual const Error* failure() const = 0;
+};
+
+}  // namespace plexspaces::store
