@@ -1,0 +1,52 @@
+#include "plexspaces/env/probe.hpp"
+
+#include <array>
+#include <atomic>
+
+namespace plexspaces {
+
+namespace {
+
+// Process-wide on purpose: they count for a test run over all its nodes, and no behaviour depends on them.
+constinit std::array<std::atomic<std::uint64_t>, kProbeCount> counters{};
+
+constexpr std::array<std::string_view, kProbeCount> kNames = {
+    "sim: an unsynced write was lost",
+    "sim: an unsynced write was torn",
+    "sim: an unsynced write was kept",
+    "sim: an unsynced creation or removal was lost",
+    "sim: a sync failed",
+    "sim: the disk was full",
+    "sim: the process died at a disk operation",
+    "sim: time jumped to the next due time",
+    "sim: a crash dropped blocking work",
+    "store: a commit was fenced",
+    "store: a commit conflicted",
+    "store: a commit was refused",
+    "store: a failure stopped the store",
+    "store: recovery replayed the log",
+    "store: the sweep wrote a row",
+    "store: a row vanished before its sweep",
+    "store: a sweep round ended",
+    "store: the log was trimmed",
+    "store: a full overlay pressed the sweep",
+    "store: the log file was checkpointed",
+    "store: damage was found and refused",
+};
+static_assert(!kNames.back().empty(), "every probe has a name");
+
+}  // namespace
+
+void reached(Probe probe) { counters[static_cast<std::size_t>(probe)].fetch_add(1, std::memory_order_relaxed); }
+
+std::uint64_t times_reached(Probe probe) {
+  return counters[static_cast<std::size_t>(probe)].load(std::memory_order_relaxed);
+}
+
+std::string_view probe_name(Probe probe) { return kNames[static_cast<std::size_t>(probe)]; }
+
+void reset_probes() {
+  for (auto& counter : counters) counter.store(0, std::memory_order_relaxed);
+}
+
+}  // namespace plexspaces
