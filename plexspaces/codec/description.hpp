@@ -1,0 +1,588 @@
+// Descriptions of messages: PLX_MESSAGE, PLX_ENUM, and value_type_of<T>(), which turns them into data.
+#pragma once
+
+#include <array>
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "plexspaces/base/bytes.hpp"
+#include "plexspaces/codec/value_type.hpp"
+
+/// PLX_MESSAGE(Order, (1, sku), PLX_RESERVED(2), (3, quantity));
+///
+/// Describes a plain struct: the number under which each field is stored, for ever, beside its name in JSON. It stands
+/// in the namespace of the struct, after it. The struct's registered name is the token given, here "Order".
+///  - A number, a field or a reserved number given twice does not compile. Numbers are 1 to 536,870,911 without
+///    19,000 to 19,999 (protobuf's rule).
+///  - A removed field's number goes into PLX_RESERVED, so that no later field takes it.
+///  - A field with a default member initialiser and text may be absent from JSON and from stored bytes, and keeps its
+///    default then. A vector or optional that is absent is empty, whatever its initialiser: bytes cannot tell the two
+///    apart. Any other field is required.
+#define PLX_MESSAGE(Type, ...)                                                                                       \
+  [[maybe_unused]] constexpr auto plx_describe(::std::type_identity<Type>) {                                         \
+    return ::plexspaces::detail::list_message<Type>(#Type PLX_DETAIL_FOR_EACH(PLX_DETAIL_FIELD, Type, __VA_ARGS__)); \
+  }                                                                                                                  \
+  static_assert(::plexspaces::detail::is_registrable(#Type), #Type ": a name is made of letters, digits and _");     \
+  static_assert(plx_describe(::std::type_identity<Type>{}).numbers_in_range(),                                       \
+                #Type ": field numbers are 1 to 536870911, without 19000 to 19999");                                 \
+  static_assert(plx_describe(::std::type_identity<Type>{}).numbers_unique(),                                         \
+                #Type ": a field number is used twice, or is used though it is reserved");                           \
+  static_assert(plx_describe(::std::type_identity<Type>{}).names_unique(), #Type ": a field is described twice")
+
+/// The numbers of fields that are no more.
+#define PLX_RESERVED(...) (, __VA_ARGS__)
+
+/// PLX_ENUM(Color, (1, kRed), (2, kGreen));
+///
+/// Describes an enum, scoped or not: the number of each enumerator in stored bytes (any std::int32_t, whatever its
+/// value in C++) and its name in JSON. A value without an entry can be neither written nor read.
+#define PLX_ENUM(Type, ...)                                                                                            \
+  [[maybe_unused]] constexpr auto plx_describe(::std::type_identity<Type>) {                                           \
+    return ::plexspaces::detail::list_enum<Type>(#Type PLX_DETAIL_FOR_EACH(PLX_DETAIL_ENUMERATOR, Type, __VA_ARGS__)); \
+  }                                                                                                                    \
+  static_assert(::plexspaces::detail::is_registrable(#Type), #Type ": a name is made of letters, digits and _");       \
+  static_assert(plx_describe(::std::type_identity<Type>{}).entries_unique(),                                           \
+                #Type ": a number, a name or a value is given twice")
+
+// Applies `macro(context, x)` to each x, with a comma before each.
+#define PLX_DETAIL_FOR_EACH(macro, context, ...) \
+  __VA_OPT__(PLX_DETAIL_EXPAND(PLX_DETAIL_FOR_EACH_STEP(macro, context, __VA_ARGS__)))
+#define PLX_DETAIL_FOR_EACH_STEP(macro, context, first, ...) \
+  , macro(context, first) __VA_OPT__(PLX_DETAIL_FOR_EACH_AGAIN PLX_DETAIL_PARENTHESES(macro, context, __VA_ARGS__))
+#define PLX_DETAIL_FOR_EACH_AGAIN() PLX_DETAIL_FOR_EACH_STEP
+#define PLX_DETAIL_PARENTHESES ()
+#define PLX_DETAIL_EXPAND(...) \
+  PLX_DETAIL_EXPAND3(PLX_DETAIL_EXPAND3(PLX_DETAIL_EXPAND3(PLX_DETAIL_EXPAND3(__VA_ARGS__))))
+#define PLX_DETAIL_EXPAND3(...) \
+  PLX_DETAIL_EXPAND2(PLX_DETAIL_EXPAND2(PLX_DETAIL_EXPAND2(PLX_DETAIL_EXPAND2(__VA_ARGS__))))
+#define PLX_DETAIL_EXPAND2(...) \
+  PLX_DETAIL_EXPAND1(PLX_DETAIL_EXPAND1(PLX_DETAIL_EXPAND1(PLX_DETAIL_EXPAND1(__VA_ARGS__))))
+#define PLX_DETAIL_EXPAND1(...) \
+  PLX_DETAIL_EXPAND0(PLX_DETAIL_EXPAND0(PLX_DETAIL_EXPAND0(PLX_DETAIL_EXPAND0(__VA_ARGS__))))
+#define PLX_DETAIL_EXPAND0(...) __VA_ARGS__
+
+#define PLX_DETAIL_STRIP(...) __VA_ARGS__
+#define PLX_DETAIL_FIELD(Type, entry) PLX_DETAIL_FIELD_SPLIT(Type, PLX_DETAIL_STRIP entry)
+#define PLX_DETAIL_FIELD_SPLIT(...) PLX_DETAIL_FIELD_CHOOSE(__VA_ARGS__)
+// (1, name) is a field; PLX_RESERVED(...) leaves the place before the first comma empty.
+#define PLX_DETAIL_FIELD_CHOOSE(Type, number, ...) \
+  PLX_DETAIL_CONCAT(PLX_DETAIL_ENTRY_, PLX_DETAIL_ENTRY_KIND(number))(Type, number, __VA_ARGS__)
+#define PLX_DETAIL_ENTRY_KIND(...) PLX_DETAIL_ENTRY_KIND_OF(__VA_ARGS__)
+#define PLX_DETAIL_ENTRY_KIND_OF(...) __VA_OPT__(FIELD)
+#define PLX_DETAIL_ENTRY_(Type, number, ...) \
+  ::plexspaces::detail::ReservedEntry<__VA_ARGS__> {}
+#define PLX_DETAIL_ENTRY_FIELD(Type, number, member) \
+  ::plexspaces::detail::FieldEntry<(number), &Type::member> { #member, __builtin_offsetof(Type, member) }
+#define PLX_DETAIL_ENUMERATOR(Type, entry) PLX_DETAIL_ENUMERATOR_SPLIT(Type, PLX_DETAIL_STRIP entry)
+#define PLX_DETAIL_ENUMERATOR_SPLIT(...) PLX_DETAIL_ENUMERATOR_ENTRY(__VA_ARGS__)
+#define PLX_DETAIL_ENUMERATOR_ENTRY(Type, number, enumerator) \
+  ::plexspaces::EnumValue { (number), #enumerator, static_cast<::std::int64_t>(Type::enumerator) }
+
+namespace plexspaces {
+
+namespace detail {
+
+template <class X>
+struct MemberOf;
+template <class Struct, class Member>
+struct MemberOf<Member Struct::*> {
+  using type = Member;
+};
+
+template <std::int64_t Number, auto MemberPointer>
+struct FieldEntry {
+  static constexpr std::int64_t kNumber = Number;
+  static constexpr auto kMember = MemberPointer;
+  static constexpr bool kIsField = true;
+  using Member = typename MemberOf<decltype(MemberPointer)>::type;
+  std::string_view name;
+  std::size_t offset;
+};
+
+template <std::int64_t... Numbers>
+struct ReservedEntry {
+  static constexpr std::array<std::int64_t, sizeof...(Numbers)> kNumbers{Numbers...};
+  static constexpr bool kIsField = false;
+};
+
+// "shop::Order" is registered as "Order".
+constexpr std::string_view registered_name(std::string_view token) {
+  std::size_t colon = token.rfind(':');
+  return colon == std::string_view::npos ? token : token.substr(colon + 1);
+}
+
+constexpr bool is_registrable(std::string_view token) {
+  std::string_view name = registered_name(token);
+  for (char c : name) {
+    bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+    if (!letter) return false;
+  }
+  return !name.empty();
+}
+
+template <class T, class... Entries>
+struct MessageListing {
+  std::string_view name;
+  std::tuple<Entries...> entries;
+
+  static constexpr std::size_t kFieldCount = (std::size_t{0} + ... + (Entries::kIsField ? 1 : 0));
+
+  // Calls visit(entry) for each field.
+  template <class Visit>
+  constexpr void for_each_field(Visit visit) const {
+    std::apply(
+        [&](const auto&... entry) {
+          (
+              [&] {
+                if constexpr (std::remove_cvref_t<decltype(entry)>::kIsField) visit(entry);
+              }(),
+              ...);
+        },
+        entries);
+  }
+
+  // Calls visit(number, reserved) for each number.
+  template <class Visit>
+  static constexpr void for_each_number(Visit visit) {
+    (
+        [&] {
+          if constexpr (Entries::kIsField) {
+            visit(Entries::kNumber, false);
+          } else {
+            for (std::int64_t number : Entries::kNumbers) visit(number, true);
+          }
+        }(),
+        ...);
+  }
+
+  static constexpr std::size_t reserved_count() {
+    std::size_t count = 0;
+    for_each_number([&](std::int64_t, bool reserved) { count += reserved ? 1 : 0; });
+    return count;
+  }
+
+  static constexpr bool numbers_in_range() {
+    bool good = true;
+    for_each_number([&](std::int64_t number, bool) {
+      if (number < 1 || number > 536870911 || (number >= 19000 && number <= 19999)) good = false;
+    });
+    return good;
+  }
+
+  static constexpr bool numbers_unique() {
+    bool good = true;
+    std::size_t i = 0;
+    for_each_number([&](std::int64_t a, bool) {
+      std::size_t j = 0;
+      for_each_number([&](std::int64_t b, bool) {
+        if (j < i && a == b) good = false;
+        ++j;
+      });
+      ++i;
+    });
+    return good;
+  }
+
+  constexpr bool names_unique() const {
+    bool good = true;
+    std::size_t i = 0;
+    for_each_field([&](const auto& a) {
+      std::size_t j = 0;
+      for_each_field([&](const auto& b) {
+        if (j < i && a.name == b.name) good = false;
+        ++j;
+      });
+      ++i;
+    });
+    return good;
+  }
+};
+
+template <class T, std::size_t N>
+struct EnumListing {
+  std::string_view name;
+  std::array<EnumValue, N> values;
+
+  constexpr bool entries_unique() const {
+    for (std::size_t i = 0; i < N; ++i) {
+      for (std::size_t j = 0; j < i; ++j) {
+        const EnumValue& a = values[i];
+        const EnumValue& b = values[j];
+        if (a.number == b.number || a.name == b.name || a.value == b.value) return false;
+      }
+    }
+    return true;
+  }
+};
+
+template <class T, class... Entries>
+constexpr MessageListing<T, Entries...> list_message(std::string_view token, Entries... entries) {
+  static_assert((std::size_t{0} + ... + (Entries::kIsField ? 1 : 0)) <= kFieldsMax, "at most kFieldsMax fields");
+  return {registered_name(token), {entries...}};
+}
+
+template <class T, class... Values>
+constexpr EnumListing<T, sizeof...(Values)> list_enum(std::string_view token, Values... values) {
+  static_assert(std::is_enum_v<T>, "PLX_ENUM describes an enum");
+  static_assert(sizeof...(Values) > 0, "PLX_ENUM needs an enumerator");
+  return {registered_name(token), {values...}};
+}
+
+template <class X>
+inline constexpr bool kIsOptional = false;
+template <class X>
+inline constexpr bool kIsOptional<std::optional<X>> = true;
+template <class X>
+inline constexpr bool kIsList = false;
+template <class X>
+inline constexpr bool kIsList<std::vector<X>> = true;
+
+}  // namespace detail
+
+/// A struct with PLX_MESSAGE.
+template <class T>
+concept Described = std::is_class_v<T> && requires { plx_describe(std::type_identity<T>{}); };
+
+/// An enum with PLX_ENUM.
+template <class T>
+concept DescribedEnum = std::is_enum_v<T> && requires { plx_describe(std::type_identity<T>{}); };
+
+namespace detail {
+
+// What opens a type that describes itself in another way: codec/protobuf.hpp specialises it with kKnown = true and
+// `static const ValueType& get()`.
+template <class T>
+struct OpaqueTraits {
+  static constexpr bool kKnown = false;
+};
+
+template <class T>
+inline constexpr auto kListing = plx_describe(std::type_identity<T>{});
+
+template <class T>
+constexpr Kind kind_of() {
+  if constexpr (std::is_void_v<T>) {
+    return Kind::kVoid;
+  } else if constexpr (std::is_same_v<T, bool>) {
+    return Kind::kBool;
+  } else if constexpr (std::is_same_v<T, float>) {
+    return Kind::kFloat;
+  } else if constexpr (std::is_same_v<T, double>) {
+    return Kind::kDouble;
+  } else if constexpr (std::is_same_v<T, int> || (std::is_same_v<T, long> && sizeof(long) == 4)) {
+    return Kind::kInt32;
+  } else if constexpr (std::is_same_v<T, unsigned> || (std::is_same_v<T, unsigned long> && sizeof(long) == 4)) {
+    return Kind::kUint32;
+  } else if constexpr (std::is_same_v<T, long> || std::is_same_v<T, long long>) {
+    return Kind::kInt64;
+  } else if constexpr (std::is_same_v<T, unsigned long> || std::is_same_v<T, unsigned long long>) {
+    return Kind::kUint64;
+  } else if constexpr (std::is_same_v<T, std::string>) {
+    return Kind::kString;
+  } else if constexpr (std::is_same_v<T, Bytes>) {
+    return Kind::kBytes;
+  } else if constexpr (kIsOptional<T>) {
+    return Kind::kOptional;
+  } else if constexpr (kIsList<T>) {
+    return Kind::kList;
+  } else if constexpr (std::is_enum_v<T>) {
+    static_assert(DescribedEnum<T>, "this enum has no PLX_ENUM in its namespace");
+    return Kind::kEnum;
+  } else {
+    static_assert(Described<T>,
+                  "not a type whose values can travel: a struct needs PLX_MESSAGE in its namespace, a protobuf class "
+                  "codec/protobuf.hpp; numbers are bool, std::int32_t, std::int64_t, unsigned ones, float and double");
+    return Kind::kMessage;
+  }
+}
+
+template <class T>
+struct ValueTypeObject;
+
+template <class Entry>
+constexpr FieldDescription describe_field(const Entry& entry) {
+  using Member = typename Entry::Member;
+  static_assert(!OpaqueTraits<Member>::kKnown, "a protobuf message travels as a whole, not as a field of a struct");
+  return {.number = static_cast<std::uint32_t>(Entry::kNumber),
+          .name = entry.name,
+          .offset = entry.offset,
+          .type = &ValueTypeObject<Member>::kObject};
+}
+
+template <class T>
+constexpr auto make_fields() {
+  static_assert(std::is_default_constructible_v<T>, "a described struct is default constructible");
+  constexpr std::size_t kCount = std::remove_cvref_t<decltype(kListing<T>)>::kFieldCount;
+  std::array<FieldDescription, kCount> fields{};
+  std::size_t count = 0;
+  kListing<T>.for_each_field([&](const auto& entry) {
+    FieldDescription field = describe_field(entry);
+    std::size_t at = count++;
+    for (; at > 0 && fields[at - 1].number > field.number; --at) fields[at] = fields[at - 1];
+    fields[at] = field;
+  });
+  return fields;
+}
+
+template <class T>
+constexpr auto make_reserved() {
+  constexpr std::size_t kCount = std::remove_cvref_t<decltype(kListing<T>)>::reserved_count();
+  std::array<std::uint32_t, kCount> numbers{};
+  std::size_t count = 0;
+  kListing<T>.for_each_number([&](std::int64_t number, bool reserved) {
+    if (!reserved) return;
+    std::size_t at = count++;
+    for (; at > 0 && numbers[at - 1] > number; --at) numbers[at] = numbers[at - 1];
+    numbers[at] = static_cast<std::uint32_t>(number);
+  });
+  return numbers;
+}
+
+template <class T>
+inline constexpr auto kFields = make_fields<T>();
+template <class T>
+inline constexpr auto kReserved = make_reserved<T>();
+
+// Which fields of T its default constructor leaves uninitialised.
+template <class T>
+bool requires_field(std::size_t index);
+
+template <class T>
+inline constexpr MessageDescription kMessageDescription{.name = kListing<T>.name,
+                                                        .fields = kFields<T>,
+                                                        .reserved = kReserved<T>,
+                                                        .requires_field = requires_field<T>,
+                                                        .type = &ValueTypeObject<T>::kObject};
+
+FieldSet uninitialised_fields(const MessageDescription& message, void (*default_initialise)(void* at));
+
+template <class T>
+bool requires_field(std::size_t index) {
+  static const FieldSet kRequired =
+      uninitialised_fields(kMessageDescription<T>, +[](void* at) { ::new (at) T; });  // not T(): that writes zeros
+  return kRequired.test(index);
+}
+
+template <class T>
+inline constexpr EnumDescription kEnumDescription{
+    .name = kListing<T>.name, .values = kListing<T>.values, .is_signed = std::is_signed_v<std::underlying_type_t<T>>};
+
+inline constexpr bool kBools[2] = {false, true};
+
+template <class List>
+struct ListOperationsOf {
+  using Element = typename List::value_type;
+  static constexpr bool kOfBool = std::is_same_v<Element, bool>;
+
+  static std::size_t size(const void* list) { return static_cast<const List*>(list)->size(); }
+  static const void* at(const void* list, std::size_t index) {
+    const List& values = *static_cast<const List*>(list);
+    if constexpr (kOfBool) {
+      return &kBools[values[index] ? 1 : 0];
+    } else {
+      return &values[index];
+    }
+  }
+  static void clear(void* list) { static_cast<List*>(list)->clear(); }
+  static void* append(void* list) {
+    if constexpr (kOfBool) {
+      return nullptr;
+    } else {
+      return &static_cast<List*>(list)->emplace_back();
+    }
+  }
+  static void append_bool(void* list, bool value) {
+    if constexpr (kOfBool) static_cast<List*>(list)->push_back(value);
+  }
+
+  static constexpr ListOperations kObject{.size = size,
+                                          .at = at,
+                                          .clear = clear,
+                                          .append = kOfBool ? nullptr : append,
+                                          .append_bool = kOfBool ? append_bool : nullptr};
+};
+
+template <class Optional>
+struct OptionalOperationsOf {
+  static const void* get(const void* optional) {
+    const Optional& value = *static_cast<const Optional*>(optional);
+    return value ? static_cast<const void*>(&*value) : nullptr;
+  }
+  static void* emplace(void* optional) { return &static_cast<Optional*>(optional)->emplace(); }
+  static void clear(void* optional) { static_cast<Optional*>(optional)->reset(); }
+
+  static constexpr OptionalOperations kObject{.get = get, .emplace = emplace, .clear = clear};
+};
+
+template <class T>
+constexpr std::string_view simple_name() {
+  switch (kind_of<T>()) {
+    case Kind::kVoid:
+      return "void";
+    case Kind::kBool:
+      return "bool";
+    case Kind::kInt32:
+      return "int32";
+    case Kind::kInt64:
+      return "int64";
+    case Kind::kUint32:
+      return "uint32";
+    case Kind::kUint64:
+      return "uint64";
+    case Kind::kFloat:
+      return "float";
+    case Kind::kDouble:
+      return "double";
+    case Kind::kString:
+      return "string";
+    case Kind::kBytes:
+      return "bytes";
+    default:
+      break;
+  }
+  if constexpr (Described<T> || DescribedEnum<T>) return kListing<T>.name;
+  return {};
+}
+
+template <class Element, bool IsList>
+struct ComposedName {
+  static constexpr std::string_view kOuter = IsList ? "list<" : "optional<";
+  static constexpr auto kText = [] {
+    std::array<char, kOuter.size() + simple_name<Element>().size() + 1> text{};
+    std::size_t at = 0;
+    for (char c : kOuter) text[at++] = c;
+    for (char c : simple_name<Element>()) text[at++] = c;
+    text[at] = '>';
+    return text;
+  }();
+};
+
+template <class T>
+constexpr std::string_view name_of() {
+  if constexpr (kIsList<T> || kIsOptional<T>) {
+    constexpr const auto& kText = ComposedName<typename T::value_type, kIsList<T>>::kText;
+    return {kText.data(), kText.size()};
+  } else {
+    return simple_name<T>();
+  }
+}
+
+template <class T>
+struct LifeCycle {
+  static void construct(void* at) { ::new (at) T(); }
+  static void destroy(void* value) { static_cast<T*>(value)->~T(); }
+  static void move_construct(void* to, void* from) { ::new (to) T(std::move(*static_cast<T*>(from))); }
+  static void copy_construct(void* to, const void* from) {
+    if constexpr (std::is_copy_constructible_v<T>) ::new (to) T(*static_cast<const T*>(from));
+  }
+  static void reset(void* value) { *static_cast<T*>(value) = T(); }
+};
+
+template <>
+struct LifeCycle<void> {
+  static void construct(void*) {}
+  static void destroy(void*) {}
+  static void move_construct(void*, void*) {}
+  static void copy_construct(void*, const void*) {}
+  static void reset(void*) {}
+};
+
+// The members that every kind of type has. Not constexpr-only: a protobuf class fills in its name at run time.
+template <class T>
+constexpr ValueType describe_life_cycle() {
+  ValueType type;
+  type.construct = LifeCycle<T>::construct;
+  type.destroy = LifeCycle<T>::destroy;
+  type.move_construct = LifeCycle<T>::move_construct;
+  type.reset = LifeCycle<T>::reset;
+  if constexpr (std::is_void_v<T>) {
+    type.copy_construct = LifeCycle<T>::copy_construct;
+  } else {
+    type.size = sizeof(T);
+    type.align = alignof(T);
+    type.trivially_relocatable = std::is_trivially_copyable_v<T>;
+    type.trivially_destructible = std::is_trivially_destructible_v<T>;
+    type.copy_construct = std::is_copy_constructible_v<T> ? LifeCycle<T>::copy_construct : nullptr;
+  }
+  return type;
+}
+
+template <class T>
+constexpr ValueType make_value_type() {
+  ValueType type = describe_life_cycle<T>();
+  type.kind = kind_of<T>();
+  type.name = name_of<T>();
+  if constexpr (kIsList<T> || kIsOptional<T>) {
+    using Element = typename T::value_type;
+    static_assert(!kIsList<Element> && !kIsOptional<Element> && !OpaqueTraits<Element>::kKnown,
+                  "a vector or optional holds scalars, enums, text, Bytes or described structs; wrap it in a struct");
+    type.element = &ValueTypeObject<Element>::kObject;
+    if constexpr (kIsList<T>) {
+      type.list = &ListOperationsOf<T>::kObject;
+    } else {
+      type.optional = &OptionalOperationsOf<T>::kObject;
+    }
+  } else if constexpr (DescribedEnum<T>) {
+    type.enumeration = &kEnumDescription<T>;
+  } else if constexpr (Described<T>) {
+    type.message = &kMessageDescription<T>;
+  }
+  return type;
+}
+
+// A class, so that types which contain themselves (a tree of vectors) may name each other's objects.
+template <class T>
+struct ValueTypeObject {
+  static const ValueType kObject;
+};
+template <class T>
+constinit inline const ValueType ValueTypeObject<T>::kObject = make_value_type<T>();
+
+}  // namespace detail
+
+/// The type-erased description of T. Its address is the same in the whole program.
+/// T is a described struct, bool, a 32- or 64-bit integer, float, double, std::string, Bytes, a described enum,
+/// std::optional or std::vector of one of these, void ("no reply"), or, with codec/protobuf.hpp, a protobuf class.
+template <class T>
+const ValueType& value_type_of() {
+  if constexpr (detail::OpaqueTraits<T>::kKnown) {
+    return detail::OpaqueTraits<T>::get();
+  } else {
+    return detail::ValueTypeObject<T>::kObject;
+  }
+}
+
+template <Described T>
+constexpr const MessageDescription& description_of() {
+  return detail::kMessageDescription<T>;
+}
+
+/// What can be sent to an actor: a described struct or, with codec/protobuf.hpp, a protobuf class.
+template <class T>
+concept MessageType = Described<T> || detail::OpaqueTraits<T>::kKnown;
+
+/// The type of the answer to message M; specialised by PLX_PROTOBUF_MESSAGE for classes that cannot say it themselves.
+template <class M>
+struct ReplyTrait {
+  using type = void;
+};
+template <class M>
+  requires requires { typename M::Reply; }
+struct ReplyTrait<M> {
+  using type = typename M::Reply;
+};
+
+/// M::Reply, or void: no reply.
+template <class M>
+using ReplyOf = typename ReplyTrait<M>::type;
+
+}  // namespace plexspaces
