@@ -3,13 +3,13 @@
 #include <cstring>
 #include <new>
 
+#include "plexspaces/codec/scalar.hpp"
+
 namespace plexspaces::detail {
 
 namespace {
 
 constexpr int kFills[] = {0x5A, 0xA5};
-
-bool is_scalar(Kind kind) { return kind >= Kind::kBool && kind <= Kind::kEnum; }
 
 // Whether a scalar of `type` still holds the fill in both objects.
 bool has_untouched_scalar(const ValueType& type, const unsigned char* first, const unsigned char* second) {

@@ -1,0 +1,25 @@
+// What the wire format and JSON both need to know of single values. For the codec's own files.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+#include "plexspaces/codec/value_type.hpp"
+
+namespace plexspaces::detail {
+
+/// A number, bool or enum: a value whose bytes on the wire have no length before them.
+constexpr bool is_scalar(Kind kind) { return kind >= Kind::kBool && kind <= Kind::kEnum; }
+
+/// @returns the bytes of the first character of `text`, which is not empty, or 0 when it is not UTF-8.
+std::size_t utf8_length(std::string_view text);
+bool is_utf8(std::string_view text);
+
+/// The integer behind an enum of any size.
+std::int64_t load_enum(const ValueType& type, const void* value);
+void store_enum(const ValueType& type, std::int64_t number, void* value);
+/// @returns the entry whose value in C++ is `value`, or null.
+const EnumValue* find_enum_value(const EnumDescription& enumeration, std::int64_t value);
+
+}  // namespace plexspaces::detail
