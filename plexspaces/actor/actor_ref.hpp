@@ -1,0 +1,82 @@
+// How actors are named by those who send to them.
+#pragma once
+
+#include <compare>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "plexspaces/actor/actor_id.hpp"
+#include "plexspaces/actor/message.hpp"
+#include "plexspaces/base/actor_key.hpp"
+#include "plexspaces/base/error.hpp"
+#include "plexspaces/env/time.hpp"
+
+namespace plexspaces {
+
+class Runtime;
+
+namespace detail {
+
+template <class T>
+struct IsResult : std::false_type {};
+template <class T>
+struct IsResult<std::expected<T, Error>> : std::true_type {};
+
+}  // namespace detail
+
+/// A live actor of class `A`: an id, trivially copyable, never counted. It may outlive the actor and its runtime: a message
+/// to an actor that has ended is a dead letter, an ask gets kNotFound. An id of an earlier actor never reaches a later one.
+/// Threads: any.
+template <class A>
+class ActorRef {
+ public:
+  ActorRef() = default;  // nobody
+  ActorRef(NodeId node, ActorId id) : node_(node), id_(id) {}
+
+  NodeId node() const { return node_; }
+  ActorId id() const { return id_; }
+  explicit operator bool() const { return static_cast<bool>(id_); }
+
+  /// Sends `message`; inside a handler the handler's actor is the sender.
+  /// @error kResourceExhausted: the mailbox is full; the message is a dead letter. kNotFound: the runtime has ended.
+  template <class M>
+  Status tell(M&& message) const;
+
+  /// Asks and waits on this thread. Not inside an actor: there, co_await ctx.ask() (refused with kFailedPrecondition).
+  /// @error as Context::ask().
+  template <class M>
+  Result<ReplyOf<std::remove_cvref_t<M>>> ask(M&& message, Duration within) const;
+
+  friend auto operator<=>(const ActorRef&, const ActorRef&) = default;
+
+ private:
+  NodeId node_;
+  ActorId id_;
+};
+
+/// An actor of class `A` by key: it is activated when a message arrives. Threads: any; the runtime must outlive it.
+template <class A>
+class KeyedRef {
+ public:
+  KeyedRef(Runtime& runtime, ActorKey key) : runtime_(&runtime), key_(std::move(key)) {}
+
+  const ActorKey& key() const { return key_; }
+
+  /// Sends `message`. From a durable actor it leaves with the commit of the turn and is applied exactly once by a durable
+  /// receiver; from anywhere else it may be lost with the process.
+  /// @error kResourceExhausted: the mailbox is full. kInvalidArgument: a bad key.
+  template <class M>
+  Status tell(M&& message) const;
+
+  /// Asks and waits on this thread. Not inside an actor.
+  template <class M>
+  Result<ReplyOf<std::remove_cvref_t<M>>> ask(M&& message, Duration within) const;
+
+ private:
+  Runtime* runtime_;
+  ActorKey key_;
+};
+
+}  // namespace plexspaces

@@ -1,0 +1,87 @@
+// The runtime's record of one actor.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "plexspaces/actor/actor.hpp"
+#include "plexspaces/actor/actor_id.hpp"
+#include "plexspaces/actor/envelope.hpp"
+
+namespace plexspaces {
+class Activation;
+}
+
+namespace plexspaces::detail {
+
+struct OpenTurn;
+
+/// What only some actors have; allocated when first used.
+struct Extras {
+  Envelope* system_head = nullptr;  // replies and orders: before user messages, also while the actor waits
+  Envelope* system_tail = nullptr;
+  OpenTurn* open = nullptr;  // the turn that waits
+  std::unique_ptr<Activation> activation;  // of an actor with facets
+  std::string name;
+};
+
+/// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may be
+/// looked up at any time.
+///
+///     senders of the same worker ---> plain list (head, tail) ---> turns, in order
+///     all others ---> inbox (lock-free stack) --drain--> plain list
+///
+/// The inbox is one word with four meanings: kIdle (empty, nobody looks: who pushes must wake the home worker), null (empty,
+/// the actor is going to look), a list (newest first), kClosed (the actor has ended).
+///
+/// FIFO for each sender: whoever pushes to the plain list first drains the inbox into it. A sender's earlier message can be
+/// in the inbox only when the sender or this actor has moved since, and a move hands the earlier push over (release by the
+/// giver, acquire by the adopter), so the look at the inbox sees it.
+struct alignas(128) Cell {
+  // The home worker's, but for inbox, generation and home, which others read.
+  Actor* actor = nullptr;
+  Envelope* head = nullptr;
+  Envelope* tail = nullptr;
+  std::atomic<Envelope*> inbox{closed()};
+  Cell* run_next = nullptr;  // in a run queue, a free list, or on the way to a new home: never in two of them
+  std::uint32_t slot = 0;
+  std::atomic<std::uint32_t> generation{1};
+  std::atomic<std::uint16_t> home{kNobody};
+  std::uint16_t flags = 0;
+  std::atomic<std::uint32_t> queued{0};  // messages in the plain list; written by the home worker only
+  Extras* extras = nullptr;
+
+  std::atomic<std::uint64_t> foreign{0};  // what is in the inbox: messages << 40 | bytes
+  Cell* wake_next = nullptr;              // in some worker's list of wake-ups
+  std::uint32_t queued_bytes = 0;
+  std::atomic<bool> wake_pending{false};  // in some worker's list of wake-ups, or about to be
+  alignas(8) std::byte small[40];         // the actor, when it fits; else a pointer to its memory
+
+  static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }
+  static Envelope* closed() { return reinterpret_cast<Envelope*>(2); }
+  static bool is_list(Envelope* word) { return reinterpret_cast<std::uintptr_t>(word) > 2; }
+
+  static constexpr std::uint16_t kInTransit = 0xfffe;  // given away, not yet adopted
+  static constexpr std::uint16_t kNobody = 0xffff;     // free
+
+  enum Flag : std::uint16_t {
+    kScheduled = 1,  // in the run queue or running
+    kWaiting = 2,    // a turn is open, or the activation loads: user messages stay queued
+    kStopping = 4,   // ends after this turn
+    kInline = 8,     // the actor is in `small`
+    kHeap = 16,      // the actor's memory is not a pool's
+    kOutside = 32,   // made outside every worker, and returned there
+  };
+  static constexpr int kBlockShift = 8;  // the class of the actor's block, above the flags
+
+  ActorId id() const { return {slot, generation.load(std::memory_order_relaxed)}; }
+};
+static_assert(sizeof(Cell) == 128);
+
+inline constexpr std::uint64_t kForeignMessage = std::uint64_t{1} << 40;
+inline constexpr std::uint64_t kForeignBytesMask = kForeignMessage - 1;
+
+}  // namespace plexspaces::detail

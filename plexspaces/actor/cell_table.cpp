@@ -1,0 +1,37 @@
+#include "plexspaces/actor/cell_table.hpp"
+
+#include <memory>
+#include <new>
+
+namespace plexspaces::detail {
+
+CellTable::CellTable(std::size_t cells_max)
+    : chunks_max_((cells_max + kChunkCells - 1) / kChunkCells), chunks_(new std::atomic<Cell*>[chunks_max_]()) {}
+
+CellTable::~CellTable() {
+  for (std::size_t i = 0; i < chunk_count_; ++i)
+    ::operator delete(chunks_[i].load(std::memory_order_relaxed), std::align_val_t(alignof(Cell)));
+}
+
+Cell* CellTable::find(std::uint32_t slot) const {
+  std::size_t chunk = slot >> kChunkBits;
+  if (chunk >= chunks_max_) return nullptr;
+  Cell* cells = chunks_[chunk].load(std::memory_order_acquire);
+  return cells == nullptr ? nullptr : &cells[slot & (kChunkCells - 1)];
+}
+
+Cell* CellTable::add_chunk() {
+  std::lock_guard lock(mutex_);
+  if (chunk_count_ == chunks_max_) return nullptr;
+  auto* cells = static_cast<Cell*>(::operator new(sizeof(Cell) * kChunkCells, std::align_val_t(alignof(Cell))));
+  for (std::size_t i = 0; i < kChunkCells; ++i) {
+    Cell* cell = ::new (cells + i) Cell;
+    cell->slot = static_cast<std::uint32_t>(chunk_count_ << kChunkBits | i);
+    cell->run_next = i + 1 < kChunkCells ? cells + i + 1 : nullptr;
+  }
+  // release: cell() of another thread must see the cells constructed.
+  chunks_[chunk_count_++].store(cells, std::memory_order_release);
+  return cells;
+}
+
+}  // namespace plexspaces::detail

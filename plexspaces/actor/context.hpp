@@ -1,0 +1,183 @@
+// What a handler works with during its turn.
+#pragma once
+
+#include <coroutine>
+#include <optional>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+#include "plexspaces/actor/actor_ref.hpp"
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/task.hpp"
+#include "plexspaces/actor/worker.hpp"
+
+namespace plexspaces {
+
+namespace detail {
+
+template <class M>
+class AskAwaiter;
+
+}  // namespace detail
+
+/// The turn of one actor: who it is, and everything that it may do or wait for.
+///
+/// Of an actor with facets, what a handler sends leaves when the facets let it (for a durable actor: after its commit).
+/// Threads: the handler's. Lifetime: the turn.
+class Context {
+ public:
+  Context(detail::Worker& worker, detail::Cell& cell, detail::Envelope* input)
+      : worker_(&worker), cell_(&cell), input_(input) {}
+
+  ActorId self_id() const { return cell_->id(); }
+  /// A reference to this actor, which must be an `A`.
+  template <class A>
+  ActorRef<A> self() const {
+    return ActorRef<A>(worker_->runtime().node_id(), cell_->id());
+  }
+  Runtime& runtime() const { return worker_->runtime(); }
+  /// The clock, as it was when this batch of turns began.
+  TimePoint now() const { return worker_->now(); }
+  /// When the asker stops waiting; kNever without one.
+  TimePoint deadline() const { return input_->context != nullptr ? input_->context->deadline : kNever; }
+  /// On whose behalf the turn runs.
+  const RequestContext& request() const;
+  /// The key of this actor; null when it is not addressed by key.
+  const ActorKey* key() const;
+  /// Where this actor belongs: its key's, or, without one, the request's.
+  const std::string& tenant() const { return key() != nullptr ? key()->tenant : request().tenant; }
+  const std::string& name_space() const { return key() != nullptr ? key()->name_space : request().name_space; }
+
+  /// Sends `message`. @error kResourceExhausted: the receiver's mailbox is full; the message is a dead letter.
+  template <class A, class M>
+  Status tell(ActorRef<A> to, M&& message) {
+    return to.tell(std::forward<M>(message));
+  }
+
+  /// Another actor of this one's tenant and namespace, by key. `A` is registered and has a facet (checked).
+  template <class A>
+  KeyedRef<A> actor(std::string key) const {
+    return runtime().keyed<A>(tenant(), name_space(), std::move(key));
+  }
+
+  /// Asks and waits: `co_await ctx.ask(counter, Increment{5}, 1s)` is a Result of the message's reply.
+  /// @error kDeadlineExceeded: no answer in time; whether the message was handled is not known.
+  /// kNotFound: no such actor. kResourceExhausted: its mailbox is full. kFailedPrecondition: it waits, directly or over
+  /// others, for this actor. Any error that its handler returned.
+  template <class A, class M>
+  detail::AskAwaiter<std::remove_cvref_t<M>> ask(ActorRef<A> to, M&& message, Duration within) {
+    static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
+    return {*this, to.id(), std::forward<M>(message), within};
+  }
+
+  /// Starts an actor on this worker. @error kResourceExhausted: actors_max.
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn(Args&&... args) {
+    return worker_->runtime().spawn_on<A>(*worker_, std::forward<Args>(args)...);
+  }
+
+  /// Ends this actor after the turn. What is queued becomes dead letters; askers get kNotFound.
+  void stop() { worker_->stop_cell(*cell_); }
+
+  // For behaviours.
+  const MessageInfo* message_info() const { return input_->type; }
+  template <class M>
+  M& message() const {
+    return input_->payload_as<M>();
+  }
+  /// Gives the turn's result: to the asker, or nowhere.
+  template <class M, class R>
+  void complete(Result<R>&& result);
+  /// No handler takes this message.
+  void unhandled() { worker_->unhandled(*this); }
+  /// Starts a handler that is a coroutine: `start(open)` calls it with the lasting context of the open turn.
+  template <class M, class Start>
+  void run_task(Start start);
+
+ private:
+  friend class detail::Worker;
+  template <class>
+  friend class detail::AskAwaiter;
+
+  detail::Worker* worker_;
+  detail::Cell* cell_;
+  detail::Envelope* input_;
+};
+
+namespace detail {
+
+/// A turn that waits.
+struct OpenTurn {
+  explicit OpenTurn(const Context& given) : context(given) {}
+
+  Context context;
+  Envelope* input = nullptr;
+  std::coroutine_handle<> root;
+  void (*complete)(OpenTurn& open) = nullptr;  // reads the result out of `root`; throws what the handler threw
+  Wait* wait = nullptr;
+};
+
+template <class M>
+class [[nodiscard]] AskAwaiter : public TurnWait {
+ public:
+  AskAwaiter(const Context& context, ActorId to, M message, Duration within)
+      : context_(context), to_(to), message_(std::move(message)), within_(within) {}
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) {
+    wait_.handle = handle;
+    Envelope* envelope =
+        make_envelope(&context_.worker_->pool(), std::move(message_), Envelope::kAsk | Envelope::kWide);
+    return context_.worker_->begin_ask(wait_, context_, to_, envelope, within_);
+  }
+  Result<ReplyOf<M>> await_resume() {
+    if (wait_.error) return std::unexpected(*std::move(wait_.error));
+    return Answer(EnvelopePtr(std::exchange(wait_.reply, nullptr), EnvelopeDeleter{&context_.worker_->pool()})).template take<ReplyOf<M>>();
+  }
+
+ private:
+  const Context& context_;
+  ActorId to_;
+  M message_;
+  Duration within_;
+  Wait wait_;
+};
+
+}  // namespace detail
+
+template <class M, class R>
+void Context::complete(Result<R>&& result) {
+  static_assert(std::is_same_v<R, ReplyOf<M>>, "a handler returns its message's Reply");
+  if (!result) return worker_->complete_with_error(*input_, std::move(result).error());
+  if (!input_->is(detail::Envelope::kAsk)) return;
+  std::size_t bytes = 0;
+  if constexpr (!std::is_void_v<R>) bytes = sizeof(R);
+  detail::Envelope* reply = worker_->begin_reply(input_, bytes, detail::Envelope::kReply);
+  if constexpr (!std::is_void_v<R>) ::new (reply->payload()) R(std::move(*result));
+  worker_->complete_with(reply);
+}
+
+template <class M, class Start>
+void Context::run_task(Start start) {
+  detail::OpenTurn& open = worker_->open_turn(*this);
+  auto task = start(open.context);
+  auto root = task.release();
+  open.root = root;
+  open.complete = [](detail::OpenTurn& turn) {
+    using Promise = std::remove_reference_t<decltype(root.promise())>;
+    auto handle = std::coroutine_handle<Promise>::from_address(turn.root.address());
+    using Value = decltype(handle.promise().take());
+    if constexpr (std::is_void_v<Value>) {
+      handle.promise().take();
+      turn.context.template complete<M>(Status());
+    } else if constexpr (detail::IsResult<Value>::value) {
+      turn.context.template complete<M>(handle.promise().take());
+    } else {
+      turn.context.template complete<M>(Result<Value>(handle.promise().take()));
+    }
+  };
+  worker_->resume(open, root);
+}
+
+}  // namespace plexspaces

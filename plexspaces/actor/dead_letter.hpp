@@ -1,0 +1,35 @@
+// Messages that nobody handled.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "plexspaces/actor/actor_id.hpp"
+
+namespace plexspaces {
+
+enum class DeadLetterReason : std::uint8_t {
+  kNoActor,         // the receiver has ended, or never was
+  kMailboxFull,     // refused by the bound of the receiver's mailbox
+  kUnhandled,       // the receiver does not handle this type
+  kExpired,         // its deadline had passed before its turn
+  kLateReply,       // the asker waits no longer
+  kStopped,         // still queued when the receiver ended
+};
+inline constexpr std::size_t kDeadLetterReasons = 6;
+
+std::string_view reason_name(DeadLetterReason reason);
+
+/// One entry of the ring that keeps the newest dead letters.
+struct DeadLetter {
+  DeadLetterReason reason = DeadLetterReason::kNoActor;
+  std::string message_type;
+  ActorId target;
+  std::string tenant;
+  std::string traceparent;
+};
+
+}  // namespace plexspaces

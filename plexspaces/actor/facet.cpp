@@ -1,0 +1,77 @@
+#include "plexspaces/actor/facet.hpp"
+
+#include <cstring>
+#include <utility>
+
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/worker.hpp"
+#include "plexspaces/codec/codec.hpp"
+
+namespace plexspaces {
+
+Activation::Activation(Runtime& runtime, const ActorType& type, ActorKey key, ActorId id)
+    : runtime_(runtime), type_(type), key_(std::move(key)), id_(id) {}
+
+Activation::~Activation() = default;
+
+StateView Activation::state() const { return type_.state == nullptr ? StateView{} : type_.state(*cell_->actor); }
+
+TimePoint Activation::now() const { return worker_->now(); }
+
+void Activation::ready() { worker_->activation_ready(*this); }
+
+void Activation::failed(Error error) {
+  failure_ = std::move(error);
+  discard();
+}
+
+void Activation::discard() { worker_->stop_cell(*cell_); }
+
+void Activation::replace_actor() {
+  void* memory = nullptr;
+  if (cell_->actor != nullptr) {
+    memory = cell_->actor;
+    cell_->actor->~Actor();
+  } else {
+    memory = detail::Worker::allocate_actor(worker_, *cell_, type_.size, alignof(std::max_align_t));
+  }
+  cell_->actor = type_.create(memory);
+}
+
+void Activation::emit(Effects effects) { worker_->emit(std::move(effects)); }
+
+void Activation::answer(detail::EnvelopePtr request, const Error& error) {
+  if (request->is(detail::Envelope::kAsk)) worker_->send_reply(worker_->error_reply(request.get(), error));
+}
+
+void Activation::answer(detail::EnvelopePtr request, std::string_view encoded_reply) {
+  if (!request->is(detail::Envelope::kAsk)) return;
+  const ValueType& type = *request->type->reply;
+  detail::Envelope* reply = worker_->begin_reply(request.get(), type.size, 0);
+  if (type.construct != nullptr) type.construct(reply->payload());
+  if (Status decoded = decode(type, encoded_reply, reply->payload()); !decoded) {
+    if (request->type->destroy_reply != nullptr) request->type->destroy_reply(reply->payload());
+    reply->flags |= detail::Envelope::kFailed;
+    ::new (reply->payload()) Error(Code::kDataLoss, "the stored reply cannot be read: " + decoded.error().message(),
+                                   "PLX-ACT-0013");
+  }
+  worker_->send_reply(reply);
+}
+
+bool Activation::passivate() {
+  for (auto& facet : facets_)
+    if (!facet->on_passivate(*this)) return false;
+  bool closed = runtime_.directory_.remove_if(key_, [this] { return worker_->close_if_idle(*cell_); });
+  if (closed) worker_->stop_cell(*cell_);
+  return closed;
+}
+
+void Alarm::arm(TimePoint time) {
+  timer_.alarm = this;
+  timer_.fire = [](detail::Timer& timer, void*) { static_cast<AlarmTimer&>(timer).alarm->function_(); };
+  activation_.worker().timers().arm(timer_, time);
+}
+
+void Alarm::disarm() { activation_.worker().timers().cancel(timer_); }
+
+}  // namespace plexspaces

@@ -1,0 +1,41 @@
+// What the runtime knows of a message's type.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+#include "plexspaces/codec/description.hpp"
+
+namespace plexspaces {
+
+/// The runtime's view of a message type M and of its reply: one object for each type, told apart by address.
+struct MessageInfo {
+  const ValueType* value;
+  const ValueType* reply;
+  void (*destroy)(void* value);        // null when there is nothing to do
+  void (*destroy_reply)(void* value);  // null when there is nothing to do
+};
+
+namespace detail {
+
+template <class T>
+constexpr void (*destroyer())(void*) {
+  if constexpr (std::is_void_v<T> || std::is_trivially_destructible_v<T>)
+    return nullptr;
+  else
+    return [](void* value) { static_cast<T*>(value)->~T(); };
+}
+
+template <class M>
+inline const MessageInfo kMessageInfo{&value_type_of<M>(), &value_type_of<ReplyOf<M>>(), destroyer<M>(),
+                                      destroyer<ReplyOf<M>>()};
+
+}  // namespace detail
+
+template <class M>
+const MessageInfo& message_info() {
+  return detail::kMessageInfo<M>;
+}
+
+}  // namespace plexspaces

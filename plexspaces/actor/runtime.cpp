@@ -1,0 +1,323 @@
+#include "plexspaces/actor/runtime.hpp"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <cstdio>
+#include <optional>
+#include <utility>
+
+#include "plexspaces/actor/context.hpp"
+#include "plexspaces/base/suggest.hpp"
+
+namespace plexspaces {
+
+namespace {
+
+constexpr std::size_t kRuntimesMax = 1024;  // alive in one process
+constexpr int kDeliverAttemptsMax = 16;     // activations that end just as a message arrives, in a row
+
+// The process's runtimes, so that a reference can be a plain id. An entry is written under the mutex; readers look at the
+// pointer and at the incarnation that the runtime itself holds.
+std::mutex places_mutex;
+std::array<std::atomic<Runtime*>, kRuntimesMax> places{};
+std::uint32_t last_incarnation = 0;
+
+}  // namespace
+
+std::string_view reason_name(DeadLetterReason reason) {
+  constexpr std::array<std::string_view, kDeadLetterReasons> names{"no_actor", "mailbox_full", "unhandled",
+                                                                   "expired",  "late_reply",   "stopped"};
+  return names[static_cast<std::size_t>(reason)];
+}
+
+const RequestContext& Context::request() const {
+  if (input_->context != nullptr && input_->context->request != nullptr) return *input_->context->request;
+  return *runtime().default_request();
+}
+
+const ActorKey* Context::key() const {
+  if (cell_->extras == nullptr || cell_->extras->activation == nullptr) return nullptr;
+  return &cell_->extras->activation->key();
+}
+
+Runtime::Runtime(env::Executor& executor, const Types& types, RuntimeOptions options)
+    : executor_(executor),
+      types_(types),
+      options_(std::move(options)),
+      default_request_(std::make_shared<const RequestContext>()),
+      log_([](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }),
+      table_(options_.actors_max) {
+  std::lock_guard lock(places_mutex);
+  std::size_t place = 0;
+  while (place < kRuntimesMax && places[place].load(std::memory_order_relaxed) != nullptr) ++place;
+  PLX_CHECK(place < kRuntimesMax, "at most 1024 runtimes in a process");
+  node_id_ = {static_cast<std::uint16_t>(place), 0, ++last_incarnation};
+  for (std::size_t i = 0; i < executor_.worker_count(); ++i)
+    workers_.push_back(std::make_unique<detail::Worker>(*this, static_cast<std::uint16_t>(i), executor_.now()));
+  places[place].store(this, std::memory_order_release);
+}
+
+Runtime::~Runtime() {
+  refuse_new_work();
+  places[node_id_.place].store(nullptr, std::memory_order_release);
+  // Nothing runs any more. Actors end one by one; what they hold is destroyed on this thread, as worker 0.
+  table_.for_each([this](detail::Cell& cell) {
+    if (cell.actor == nullptr && cell.extras == nullptr) return;
+    cell.flags |= detail::Cell::kOutside;
+    workers_[0]->end(cell);
+  });
+}
+
+Runtime* Runtime::of(NodeId node) {
+  Runtime* runtime = places[node.place % kRuntimesMax].load(std::memory_order_acquire);
+  return runtime != nullptr && runtime->node_id_ == node ? runtime : nullptr;
+}
+
+Status Runtime::start() {
+  PLX_TRY_STATUS(types_.check());
+  for (const std::string& name : types_.names()) {
+    for (const FacetSpec& facet : types_.find(name)->facets) {
+      if (facets_.contains(facet.name)) continue;
+      return fail(Code::kFailedPrecondition,
+                  fmt::format("the type '{}' wants the facet '{}', which this node does not offer", name, facet.name),
+                  "PLX-ACT-0015");
+    }
+  }
+  std::vector<env::Worker*> workers;
+  for (auto& worker : workers_) workers.push_back(worker.get());
+  executor_.start(workers);
+  return {};
+}
+
+void Runtime::offer_facet(std::string name, FacetFactory factory) {
+  facets_.insert_or_assign(std::move(name), std::move(factory));
+}
+
+// ---- starting and ending from outside ------------------------------------------------------------------------------
+
+Result<detail::Cell*> Runtime::new_outside_cell() {
+  std::lock_guard lock(outside_mutex_);
+  if (outside_cells_ == nullptr) outside_cells_ = table_.add_chunk();
+  if (outside_cells_ == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
+  detail::Cell* cell = outside_cells_;
+  outside_cells_ = cell->run_next;
+  cell->flags = detail::Cell::kOutside;
+  return cell;
+}
+
+void Runtime::return_outside_cell(detail::Cell& cell) {
+  std::lock_guard lock(outside_mutex_);
+  cell.run_next = outside_cells_;
+  outside_cells_ = &cell;
+}
+
+void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::string name) {
+  cell.actor = actor;
+  std::size_t worker;
+  {
+    std::lock_guard lock(outside_mutex_);
+    worker = next_worker_++ % workers_.size();
+    outside_spawned_.fetch_add(1, std::memory_order_relaxed);
+  }
+  ActorId id = cell.id();
+  if (!name.empty()) {
+    cell.extras = new detail::Extras;
+    cell.extras->name = name;
+  }
+  cell.home.store(detail::Cell::kInTransit, std::memory_order_relaxed);
+  cell.inbox.store(nullptr, std::memory_order_release);  // awake: the adopter runs it
+  if (!name.empty()) publish_name(name, id);
+  detail::Worker::adopt_later(*this, cell, static_cast<std::uint16_t>(worker));
+}
+
+void Runtime::stop(ActorId id) {
+  if (table_.find(id.slot) == nullptr) return;
+  static_cast<void>(send(id, detail::make_stop_order()));
+}
+
+void Runtime::post(ActorId id, std::move_only_function<void(Activation&)> function) {
+  detail::Envelope* order = detail::make_task_order(std::move(function));
+  detail::Worker* worker = detail::Worker::current();
+  detail::Sent sent = worker != nullptr && &worker->runtime() == this
+                          ? worker->send(id, order)
+                          : detail::Worker::push_foreign(*this, table_.cell(id.slot), id, order);
+  if (sent != detail::Sent::kOk) detail::destroy_envelope(nullptr, order);
+}
+
+// ---- names ---------------------------------------------------------------------------------------------------------
+
+Status Runtime::reserve_name(const std::string& name, const void* tag) {
+  std::lock_guard lock(names_mutex_);
+  if (names_.contains(name))
+    return fail(Code::kAlreadyExists, fmt::format("an actor named '{}' is alive: stop it first", name), "PLX-ACT-0016");
+  names_.emplace(name, Name{{}, tag});
+  return {};
+}
+
+void Runtime::publish_name(const std::string& name, ActorId id) {
+  std::lock_guard lock(names_mutex_);
+  names_.find(name)->second.id = id;
+}
+
+void Runtime::release_name(const std::string& name) {
+  std::lock_guard lock(names_mutex_);
+  names_.erase(name);
+}
+
+Result<ActorId> Runtime::find_name(std::string_view name, const void* tag) const {
+  std::size_t at = name.rfind('@');
+  if (at != std::string_view::npos && name.substr(at + 1) != options_.node_name)
+    return fail(Code::kNotFound, fmt::format("'{}' is not an actor of this node, {}", name, options_.node_name),
+                "PLX-ACT-0017");
+  std::lock_guard lock(names_mutex_);
+  auto found = names_.find(name.substr(0, at));
+  if (found == names_.end() || !found->second.id) {
+    std::vector<std::string> known;
+    for (const auto& [other, entry] : names_) known.push_back(other);
+    return fail(Code::kNotFound, fmt::format("no actor is named '{}'{}", name, suggest(name, known)), "PLX-ACT-0017");
+  }
+  if (found->second.tag != tag)
+    return fail(Code::kFailedPrecondition, fmt::format("the actor '{}' is of another class", name), "PLX-ACT-0018");
+  return found->second.id;
+}
+
+// ---- sending from outside ------------------------------------------------------------------------------------------
+
+Status Runtime::send(ActorId to, detail::Envelope* envelope) {
+  detail::Worker* worker = detail::Worker::current();
+  if (worker != nullptr && &worker->runtime() == this) return worker->send_or_bury(to, envelope);
+  detail::Cell* cell = to ? table_.find(to.slot) : nullptr;
+  detail::Sent sent = cell == nullptr ? detail::Sent::kGone : detail::Worker::push_foreign(*this, *cell, to, envelope);
+  if (sent == detail::Sent::kOk) return {};
+  bool full = sent == detail::Sent::kFull;
+  detail::Worker::bury(*this, nullptr, envelope, full ? DeadLetterReason::kMailboxFull : DeadLetterReason::kNoActor, to);
+  if (full) return fail(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max", "PLX-ACT-0006", Retry::kBackoff);
+  return {};
+}
+
+Result<ActorId> Runtime::activation_of(const ActorKey& key) {
+  return directory_.find_or_create(key, [&]() -> Result<ActorId> {
+    const ActorType* type = types_.find(key.type);
+    if (type == nullptr)
+      return fail(Code::kNotFound, fmt::format("no actor type '{}'{}", key.type, suggest(key.type, types_.names())),
+                  "PLX-ACT-0019");
+    if (!type->keyed())
+      return fail(Code::kNotFound, fmt::format("actors of the type '{}' have no keys: give it a facet", key.type),
+                  "PLX-ACT-0020");
+    PLX_TRY(cell, new_outside_cell());
+    cell->extras = new detail::Extras;
+    cell->extras->activation = std::make_unique<Activation>(*this, *type, key, cell->id());
+    cell->flags |= detail::Cell::kWaiting;
+    cell->home.store(detail::Cell::kInTransit, std::memory_order_relaxed);
+    cell->inbox.store(nullptr, std::memory_order_release);
+    ActorId id = cell->id();
+    detail::Worker::adopt_later(*this, *cell, static_cast<std::uint16_t>(key.shard() % workers_.size()));
+    return id;
+  });
+}
+
+Status Runtime::deliver(detail::Envelope* envelope) {
+  detail::Worker* worker = detail::Worker::current();
+  if (worker != nullptr && &worker->runtime() != this) worker = nullptr;
+  auto refuse = [&](Error error) -> Status {
+    if (envelope->is(detail::Envelope::kAsk)) {
+      if (worker != nullptr)
+        worker->send_reply(worker->error_reply(envelope, error));
+      else
+        detail::answer_outside(envelope, error);
+    }
+    detail::destroy_envelope(worker != nullptr ? &worker->pool() : nullptr, envelope);
+    return std::unexpected(std::move(error));
+  };
+  if (worker == nullptr && refusing_.load(std::memory_order_relaxed))
+    return refuse(Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021", Retry::kBackoff));
+  for (int attempt = 0; attempt < kDeliverAttemptsMax; ++attempt) {
+    auto id = activation_of(envelope->delivery()->target);
+    if (!id) return refuse(std::move(id).error());
+    detail::Sent sent = worker != nullptr ? worker->send(*id, envelope)
+                                          : detail::Worker::push_foreign(*this, table_.cell(id->slot), *id, envelope);
+    if (sent == detail::Sent::kOk) return {};
+    if (sent == detail::Sent::kFull)
+      return refuse(Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
+                          "PLX-ACT-0006", Retry::kBackoff));
+  }
+  return refuse(Error(Code::kUnavailable, "the actor ended each time the message arrived: send it again", "PLX-ACT-0022",
+                      Retry::kBackoff));
+}
+
+Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope,
+                                     Duration within) {
+  if (detail::Worker::current() != nullptr) {
+    detail::destroy_envelope(nullptr, envelope);
+    return fail(Code::kFailedPrecondition, "inside an actor, co_await ctx.ask(): a blocking ask would hold its worker",
+                "PLX-ACT-0023");
+  }
+  struct Waiter {
+    std::mutex mutex;
+    std::condition_variable answered;
+    std::optional<Answer> answer;
+  };
+  auto waiter = std::make_shared<Waiter>();  // shared: the answer may come after the wait has ended
+  envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
+  envelope->sender = reinterpret_cast<std::uint64_t>(make_sink([waiter](Answer answer) {
+                                                       std::lock_guard lock(waiter->mutex);
+                                                       waiter->answer = std::move(answer);
+                                                       waiter->answered.notify_one();
+                                                     }).release());
+  envelope->context = detail::new_context(nullptr);
+  envelope->context->deadline = executor_.now() + within;
+  envelope->context->request = default_request_;
+  send(envelope);
+  std::unique_lock lock(waiter->mutex);
+  if (!waiter->answered.wait_for(lock, within, [&] { return waiter->answer.has_value(); }))
+    return fail(Code::kDeadlineExceeded, "no answer in time; whether the message was handled is not known",
+                "PLX-ACT-0010", Retry::kSame);
+  return std::move(*waiter->answer);
+}
+
+// ---- what can be seen ----------------------------------------------------------------------------------------------
+
+void Runtime::count_dead_letter(detail::Worker* worker, DeadLetter letter) {
+  auto reason = static_cast<std::size_t>(letter.reason);
+  if (worker != nullptr) detail::WorkerCounters::add(worker->counters().dead_letters[reason]);
+  std::lock_guard lock(dead_letters_mutex_);
+  if (worker == nullptr) ++outside_dead_letters_[reason];
+  if (options_.dead_letters_kept == 0) return;
+  if (dead_letters_.size() < options_.dead_letters_kept) {
+    dead_letters_.push_back(std::move(letter));
+  } else {
+    dead_letters_[dead_letters_next_] = std::move(letter);
+    dead_letters_next_ = (dead_letters_next_ + 1) % dead_letters_.size();
+  }
+}
+
+std::vector<DeadLetter> Runtime::dead_letters() const {
+  std::lock_guard lock(dead_letters_mutex_);
+  std::vector<DeadLetter> letters;
+  for (std::size_t i = 0; i < dead_letters_.size(); ++i)
+    letters.push_back(dead_letters_[(dead_letters_next_ + i) % dead_letters_.size()]);
+  return letters;
+}
+
+RuntimeStats Runtime::stats() const {
+  RuntimeStats stats;
+  std::uint64_t spawned = outside_spawned_.load(std::memory_order_relaxed);
+  std::uint64_t ended = 0;
+  for (const auto& worker : workers_) {
+    const detail::WorkerCounters& counters = worker->counters();
+    stats.turns += counters.turns.load(std::memory_order_relaxed);
+    stats.crashes += counters.crashes.load(std::memory_order_relaxed);
+    stats.given_away += counters.given_away.load(std::memory_order_relaxed);
+    spawned += counters.spawned.load(std::memory_order_relaxed);
+    ended += counters.ended.load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < kDeadLetterReasons; ++i)
+      stats.dead_letters[i] += counters.dead_letters[i].load(std::memory_order_relaxed);
+  }
+  stats.actors = spawned - std::min(spawned, ended);
+  std::lock_guard lock(dead_letters_mutex_);
+  for (std::size_t i = 0; i < kDeadLetterReasons; ++i) stats.dead_letters[i] += outside_dead_letters_[i];
+  return stats;
+}
+
+}  // namespace plexspaces

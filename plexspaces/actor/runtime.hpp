@@ -1,0 +1,281 @@
+// A runtime: the actors of one node.
+#pragma once
+
+#include <any>
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <new>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "plexspaces/actor/actor_ref.hpp"
+#include "plexspaces/actor/cell_table.hpp"
+#include "plexspaces/actor/dead_letter.hpp"
+#include "plexspaces/actor/directory.hpp"
+#include "plexspaces/actor/facet.hpp"
+#include "plexspaces/actor/options.hpp"
+#include "plexspaces/actor/types.hpp"
+#include "plexspaces/actor/worker.hpp"
+#include "plexspaces/base/check.hpp"
+#include "plexspaces/env/executor.hpp"
+
+namespace plexspaces {
+
+/// Totals over all workers since the start.
+struct RuntimeStats {
+  std::uint64_t turns = 0;
+  std::uint64_t crashes = 0;
+  std::uint64_t actors = 0;      // alive
+  std::uint64_t given_away = 0;  // moves between workers
+  std::array<std::uint64_t, kDeadLetterReasons> dead_letters{};
+
+  std::uint64_t dead(DeadLetterReason reason) const { return dead_letters[static_cast<std::size_t>(reason)]; }
+};
+
+/// The actors of one node, and the workers that run them.
+///
+///     tell, ask ---> mailbox of the actor ---> its home worker runs a turn ---> effects
+///
+/// Several runtimes live side by side in a process, each with its own executor.
+/// Threads: any, unless said. Lifetime: the executor, the types and the facet factories outlive it. Before it is destroyed,
+/// start()ed workers have ended (Executor::stop()) and no other thread uses it; actors still alive are then destroyed
+/// without a last turn, and their askers get kUnknown.
+class Runtime {
+ public:
+  Runtime(env::Executor& executor, const Types& types, RuntimeOptions options = {});
+  ~Runtime();
+  Runtime(const Runtime&) = delete;
+
+  /// Begins to run actors. @error what the types were registered with, or a facet that this node does not offer.
+  Status start();
+
+  /// Refuses what comes from outside from now on: kUnavailable.
+  void refuse_new_work() { refusing_.store(true, std::memory_order_relaxed); }
+
+  /// Starts an actor, on some worker; `name` is unique among the live ones, empty for none.
+  /// @error kAlreadyExists: an actor has that name. kResourceExhausted: actors_max.
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn(std::string name, Args&&... args);
+
+  /// @returns the live actor with that name, as "counter" or "counter@node1".
+  /// @error kNotFound: none. kFailedPrecondition: it is not an `A`.
+  template <class A>
+  Result<ActorRef<A>> find(std::string_view name) const;
+
+  /// Ends the actor after the turns that it is in. Does nothing when it has ended.
+  void stop(ActorId id);
+
+  /// The actor of class `A` with that key. `A` is registered with a facet (checked).
+  template <class A>
+  KeyedRef<A> keyed(std::string tenant, std::string name_space, std::string key);
+
+  /// Sends `envelope` to the actor with its delivery's key, which is activated if need be. Takes it.
+  /// @error kNotFound: no such type, or one that is not addressed by key. kResourceExhausted: mailbox or actors_max.
+  /// kUnavailable: refuse_new_work(). The envelope's asker gets the error too.
+  Status deliver(detail::Envelope* envelope);
+
+  /// Runs `function` with the activation, on its worker, before its next user message. Dropped when it has ended.
+  void post(ActorId id, std::move_only_function<void(Activation&)> function);
+
+  /// Offers the facet `name` to types. Before start().
+  void offer_facet(std::string name, FacetFactory factory);
+
+  const Types& types() const { return types_; }
+  const RuntimeOptions& options() const { return options_; }
+  env::Executor& executor() const { return executor_; }
+  NodeId node_id() const { return node_id_; }
+  const std::string& node_name() const { return options_.node_name; }
+  RuntimeStats stats() const;
+  /// The newest dead letters, oldest first.
+  std::vector<DeadLetter> dead_letters() const;
+  /// Called with one line for each crash of an actor; standard error unless set. Before start().
+  void set_log(std::function<void(const std::string&)> log) { log_ = std::move(log); }
+
+  /// @returns the runtime that `node` names, or null when it has ended. It must not end while it is used.
+  static Runtime* of(NodeId node);
+
+  // For the library.
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn_on(detail::Worker& worker, Args&&... args);
+  Status send(ActorId to, detail::Envelope* envelope);
+  Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
+  const RequestContextPtr& default_request() const { return default_request_; }
+
+ private:
+  friend class detail::Worker;
+  friend class Activation;
+
+  Result<detail::Cell*> new_outside_cell();
+  void return_outside_cell(detail::Cell& cell);
+  Result<ActorId> activation_of(const ActorKey& key);
+  Status reserve_name(const std::string& name, const void* tag);
+  void publish_name(const std::string& name, ActorId id);
+  void release_name(const std::string& name);
+  Result<ActorId> find_name(std::string_view name, const void* tag) const;
+  void start_outside_cell(detail::Cell& cell, Actor* actor, std::string name);
+  void count_dead_letter(detail::Worker* worker, DeadLetter letter);
+
+  env::Executor& executor_;
+  const Types& types_;
+  const RuntimeOptions options_;
+  NodeId node_id_;
+  RequestContextPtr default_request_;
+  std::map<std::string, FacetFactory, std::less<>> facets_;
+  std::function<void(const std::string&)> log_;
+  std::atomic<bool> refusing_{false};
+
+  detail::CellTable table_;
+  detail::BlockDepot depot_;
+  std::vector<std::unique_ptr<detail::Worker>> workers_;
+  std::atomic<int> hungry_worker_{-1};  // an idle worker that would take runnable actors
+  Directory directory_;
+
+  std::mutex outside_mutex_;
+  detail::Cell* outside_cells_ = nullptr;
+  std::size_t next_worker_ = 0;
+  std::atomic<std::uint64_t> outside_spawned_{0};
+
+  struct Name {
+    ActorId id;
+    const void* tag;
+  };
+  mutable std::mutex names_mutex_;
+  std::map<std::string, Name, std::less<>> names_;
+
+  mutable std::mutex dead_letters_mutex_;
+  std::array<std::uint64_t, kDeadLetterReasons> outside_dead_letters_{};  // counted outside every worker
+  std::vector<DeadLetter> dead_letters_;
+  std::size_t dead_letters_next_ = 0;
+};
+
+namespace detail {
+
+/// Constructs an actor of class `A` in the cell's memory.
+template <class A, class... Args>
+Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
+  void* memory = Worker::allocate_actor(worker, cell, sizeof(A), alignof(A));
+  try {
+    A* actor = ::new (memory) A(std::forward<Args>(args)...);
+    PLX_CHECK(static_cast<void*>(static_cast<Actor*>(actor)) == memory, "a behaviour is the first base of its actor");
+    return actor;
+  } catch (...) {
+    Worker::free_actor_memory(worker, cell);
+    throw;
+  }
+}
+
+}  // namespace detail
+
+template <class A, class... Args>
+Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, Args&&... args) {
+  detail::Cell* cell = worker.new_cell();
+  if (cell == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
+  Actor* actor;
+  try {
+    actor = detail::construct_actor<A>(&worker, *cell, std::forward<Args>(args)...);
+  } catch (...) {
+    worker.return_cell(*cell);
+    throw;
+  }
+  worker.start_cell(*cell, actor);
+  return ActorRef<A>(node_id_, cell->id());
+}
+
+template <class A, class... Args>
+Result<ActorRef<A>> Runtime::spawn(std::string name, Args&&... args) {
+  if (!name.empty()) PLX_TRY_STATUS(reserve_name(name, &detail::kTypeTag<A>));
+  auto cell = new_outside_cell();
+  if (!cell) {
+    if (!name.empty()) release_name(name);
+    return std::unexpected(cell.error());
+  }
+  Actor* actor = detail::construct_actor<A>(nullptr, **cell, std::forward<Args>(args)...);
+  ActorId id = (*cell)->id();
+  start_outside_cell(**cell, actor, std::move(name));
+  return ActorRef<A>(node_id_, id);
+}
+
+template <class A>
+Result<ActorRef<A>> Runtime::find(std::string_view name) const {
+  PLX_TRY(id, find_name(name, &detail::kTypeTag<A>));
+  return ActorRef<A>(node_id_, id);
+}
+
+template <class A>
+KeyedRef<A> Runtime::keyed(std::string tenant, std::string name_space, std::string key) {
+  const ActorType* type = types_.find<A>();
+  PLX_CHECK(type != nullptr && type->keyed(), "the class is registered with a facet");
+  return KeyedRef<A>(*this, ActorKey{std::move(tenant), std::move(name_space), type->name, std::move(key)});
+}
+
+template <class A>
+template <class M>
+Status ActorRef<A>::tell(M&& message) const {
+  using Message = std::remove_cvref_t<M>;
+  static_assert(A::template kHandles<Message>, "this actor does not handle this message");
+  detail::Worker* worker = detail::Worker::current();
+  if (worker != nullptr && worker->runtime().node_id() == node_) [[likely]] {
+    detail::Envelope* envelope = detail::make_envelope(&worker->pool(), std::forward<M>(message), 0);
+    return worker->tell(id_, envelope);
+  }
+  Runtime* runtime = Runtime::of(node_);
+  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  return runtime->send(id_, detail::make_envelope(nullptr, std::forward<M>(message), 0));
+}
+
+template <class A>
+template <class M>
+Result<ReplyOf<std::remove_cvref_t<M>>> ActorRef<A>::ask(M&& message, Duration within) const {
+  using Message = std::remove_cvref_t<M>;
+  static_assert(A::template kHandles<Message>, "this actor does not handle this message");
+  Runtime* runtime = Runtime::of(node_);
+  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  auto send = [runtime, id = id_](detail::Envelope* envelope) { static_cast<void>(runtime->send(id, envelope)); };
+  PLX_TRY(answer, runtime->ask_and_wait(send, detail::make_envelope(nullptr, std::forward<M>(message), 0), within));
+  return answer.template take<ReplyOf<Message>>();
+}
+
+namespace detail {
+
+/// An envelope for the actor `key`, with a delivery.
+template <class M>
+Envelope* make_keyed_envelope(BlockPool* pool, const ActorKey& key, M&& message) {
+  Envelope* envelope = make_envelope(pool, std::forward<M>(message), Envelope::kKeyed | Envelope::kWide);
+  envelope->extension = reinterpret_cast<std::uint64_t>(new Delivery{.target = key, .id = {}, .erase = false, .correlation = 0});
+  return envelope;
+}
+
+}  // namespace detail
+
+template <class A>
+template <class M>
+Status KeyedRef<A>::tell(M&& message) const {
+  using Message = std::remove_cvref_t<M>;
+  static_assert(A::template kHandles<Message>, "this actor does not handle this message");
+  detail::Worker* worker = detail::Worker::current();
+  if (worker != nullptr && &worker->runtime() == runtime_)
+    return worker->tell(key_, detail::make_keyed_envelope(&worker->pool(), key_, std::forward<M>(message)));
+  return runtime_->deliver(detail::make_keyed_envelope(nullptr, key_, std::forward<M>(message)));
+}
+
+template <class A>
+template <class M>
+Result<ReplyOf<std::remove_cvref_t<M>>> KeyedRef<A>::ask(M&& message, Duration within) const {
+  using Message = std::remove_cvref_t<M>;
+  static_assert(A::template kHandles<Message>, "this actor does not handle this message");
+  auto send = [this](detail::Envelope* envelope) { static_cast<void>(runtime_->deliver(envelope)); };
+  PLX_TRY(answer, runtime_->ask_and_wait(
+                      send, detail::make_keyed_envelope(nullptr, key_, std::forward<M>(message)), within));
+  return answer.template take<ReplyOf<Message>>();
+}
+
+}  // namespace plexspaces

@@ -1,0 +1,64 @@
+// The timers of one worker.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+#include "plexspaces/env/time.hpp"
+
+namespace plexspaces::detail {
+
+/// A timer, embedded in what it wakes. `fire` is called once, on the worker, with the timer already disarmed.
+struct Timer {
+  Timer* previous = nullptr;
+  Timer* next = nullptr;
+  std::uint64_t tick = 0;
+  void (*fire)(Timer& timer, void* worker) = nullptr;
+
+  bool armed() const { return next != nullptr; }
+};
+
+/// Hierarchical timing wheel (Varghese and Lauck, 1987): arm, cancel and fire are O(1) each.
+///
+///     level 0   256 slots of one tick       (2^20 ns, about a millisecond)
+///     level 1   256 slots of 256 ticks ...  4 levels reach 52 days; later timers wait in the last slot and go round again
+///
+/// A timer never fires before its deadline and, when advance() is called in time, at most one tick after it.
+/// Threads: one at a time. Timers still armed are forgotten, not fired, when it is destroyed.
+class TimerWheel {
+ public:
+  explicit TimerWheel(TimePoint now);
+  TimerWheel(const TimerWheel&) = delete;
+
+  void arm(Timer& timer, TimePoint deadline);
+  /// After it returns the timer does not fire. A timer that is not armed is left alone.
+  void cancel(Timer& timer);
+  /// Fires what is due at `now`, in order of deadline by tick. Timers armed meanwhile fire in a later call.
+  void advance(TimePoint now, void* worker);
+  /// When advance() has something to do next: a due timer or a slot to spread; kNever without timers.
+  TimePoint next_due() const;
+  std::size_t size() const { return size_; }
+
+ private:
+  static constexpr int kTickBits = 20;
+  static constexpr int kSlotBits = 8;
+  static constexpr std::size_t kSlots = 1 << kSlotBits;
+  static constexpr int kLevels = 4;
+
+  struct Level {
+    std::array<Timer, kSlots> slots;  // list heads
+    std::array<std::uint64_t, kSlots / 64> occupied{};
+  };
+
+  static std::uint64_t tick_after(TimePoint time);
+  void insert(Timer& timer);
+  void take_slot(int level, std::size_t slot, Timer& list);
+  std::uint64_t next_tick() const;
+
+  std::array<Level, kLevels> levels_;
+  std::uint64_t tick_;  // everything up to this tick has fired
+  std::size_t size_ = 0;
+};
+
+}  // namespace plexspaces::detail

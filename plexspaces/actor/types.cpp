@@ -1,0 +1,75 @@
+#include "plexspaces/actor/types.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <set>
+#include <utility>
+
+#include "plexspaces/base/limits.hpp"
+
+namespace plexspaces {
+
+std::string message_names(std::span<const Handler> handlers) {
+  std::string names;
+  for (const Handler& handler : handlers) {
+    if (!names.empty()) names += ", ";
+    names += handler.message->value->name;
+  }
+  return names.empty() ? "nothing" : names;
+}
+
+const Handler* ActorType::find(const MessageInfo& message) const {
+  for (const Handler& handler : handlers)
+    if (handler.message == &message) return &handler;
+  return nullptr;
+}
+
+const Handler* ActorType::find(std::string_view message) const {
+  for (const Handler& handler : handlers)
+    if (handler.message->value->name == message) return &handler;
+  return nullptr;
+}
+
+void Types::insert(ActorType type) {
+  auto mistake = [&](std::string message) {
+    if (check_) check_ = fail(Code::kInvalidArgument, std::move(message), "PLX-ACT-0014");
+  };
+  if (type.name.empty() || type.name.size() > kNameBytesMax || type.name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
+    return mistake(fmt::format("the type name '{}' is not 1 to {} bytes without '/'", type.name, kNameBytesMax));
+  if (types_.contains(type.name)) return mistake(fmt::format("the type name '{}' is registered twice", type.name));
+  if (auto other = by_tag_.find(type.tag); other != by_tag_.end())
+    return mistake(fmt::format("one class is registered as '{}' and as '{}'", other->second->name, type.name));
+  std::set<std::string_view> names;
+  for (const FacetSpec& facet : type.facets)
+    if (!names.insert(facet.name).second)
+      return mistake(fmt::format("the type '{}' has the facet '{}' twice", type.name, facet.name));
+  std::set<std::string_view> messages;
+  for (const Handler& handler : type.handlers)
+    if (!messages.insert(handler.message->value->name).second)
+      return mistake(fmt::format("the type '{}' handles two messages of the name '{}'", type.name, handler.message->value->name));
+  if (type.keyed() && type.create == nullptr)
+    return mistake(fmt::format("the type '{}' has facets, so its class needs a default constructor", type.name));
+  auto owned = std::make_unique<ActorType>(std::move(type));
+  by_tag_.emplace(owned->tag, owned.get());
+  std::string name = owned->name;
+  types_.emplace(std::move(name), std::move(owned));
+}
+
+const ActorType* Types::find(std::string_view name) const {
+  auto found = types_.find(name);
+  return found == types_.end() ? nullptr : found->second.get();
+}
+
+const ActorType* Types::find_tag(const void* tag) const {
+  auto found = by_tag_.find(tag);
+  return found == by_tag_.end() ? nullptr : found->second;
+}
+
+std::vector<std::string> Types::names() const {
+  std::vector<std::string> names;
+  for (const auto& [name, type] : types_) names.push_back(name);
+  return names;
+}
+
+}  // namespace plexspaces

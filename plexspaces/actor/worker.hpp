@@ -1,0 +1,183 @@
+// The turn loop: one worker's actors, run queue and timers.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "plexspaces/actor/block_pool.hpp"
+#include "plexspaces/actor/cell.hpp"
+#include "plexspaces/actor/dead_letter.hpp"
+#include "plexspaces/actor/facet.hpp"
+#include "plexspaces/actor/options.hpp"
+#include "plexspaces/actor/timer_wheel.hpp"
+#include "plexspaces/env/executor.hpp"
+
+namespace plexspaces {
+class Context;
+class Runtime;
+}  // namespace plexspaces
+
+namespace plexspaces::detail {
+
+class CellTable;
+class Worker;
+struct OpenTurn;
+
+/// One wait of an open turn, embedded in the awaiter.
+struct Wait : Timer {
+  Worker* worker = nullptr;
+  Cell* cell = nullptr;
+  std::uint64_t correlation = 0;
+  std::coroutine_handle<> handle;
+  Envelope* reply = nullptr;
+  std::optional<Error> error;
+
+  ~Wait();
+};
+
+enum class Sent : std::uint8_t {
+  kOk,
+  kFull,  // refused by the mailbox's bound
+  kGone,  // no such actor any more
+};
+
+/// Counters of one worker. Written by it alone, read by any thread.
+struct WorkerCounters {
+  std::atomic<std::uint64_t> turns{0};
+  std::atomic<std::uint64_t> crashes{0};
+  std::atomic<std::uint64_t> spawned{0};
+  std::atomic<std::uint64_t> ended{0};
+  std::atomic<std::uint64_t> given_away{0};
+  std::array<std::atomic<std::uint64_t>, kDeadLetterReasons> dead_letters{};
+
+  static void add(std::atomic<std::uint64_t>& counter, std::uint64_t n = 1) {
+    counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
+  }
+};
+
+class Worker final : public env::Worker {
+ public:
+  Worker(Runtime& runtime, std::uint16_t index, TimePoint now);
+  ~Worker() override;
+
+  /// The worker whose batch runs on this thread, or null.
+  static Worker* current() { return current_worker_; }
+
+  // env::Worker
+  TimePoint run_batch(TimePoint now) override;
+  bool has_foreign_work() const override;
+
+  // What a turn does. Only while this worker runs. What is said to take an envelope takes it in every case.
+  Status tell(ActorId to, Envelope* envelope);          // takes it; the running actor is the sender
+  Status tell(const ActorKey& to, Envelope* envelope);  // takes it
+  Sent send(ActorId to, Envelope* envelope);            // takes it only when kOk
+  Status send_or_bury(ActorId to, Envelope* envelope);  // takes it: what cannot be sent is a dead letter
+  bool begin_ask(Wait& wait, const Context& context, ActorId to, Envelope* envelope, Duration within);  // takes it
+  void unhandled(Context& context);
+
+  // Answers. A reply is addressed by the request that it is made from, which is answered with that.
+  Envelope* begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags);
+  Envelope* error_reply(Envelope* request, Error error);
+  void send_reply(Envelope* reply);    // takes it
+  void complete_with(Envelope* reply);  // takes it: sends it, or leaves it to the facets of the running actor
+  void complete_with_error(Envelope& request, Error error);
+
+  // Actors.
+  Cell* new_cell();              // null: actors_max
+  void return_cell(Cell& cell);  // that was never started
+  static void* allocate_actor(Worker* worker, Cell& cell, std::size_t bytes, std::size_t align);
+  static void free_actor_memory(Worker* worker, Cell& cell);
+  void start_cell(Cell& cell, Actor* actor);
+  void stop_cell(Cell& cell);  // after the turn that it is in
+  bool close_if_idle(Cell& cell);
+  void end(Cell& cell);  // no turn of it runs
+
+  // Open turns.
+  OpenTurn& open_turn(Context& context);
+  void resume(OpenTurn& open, std::coroutine_handle<> handle);
+
+  // Actors with facets.
+  void activation_ready(Activation& activation);
+  void emit(Effects effects);
+  void schedule_if_runnable(Cell& cell);
+
+  // From any thread.
+  static Sent push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* envelope);  // takes it only when kOk
+  static void adopt_later(Runtime& runtime, Cell& cell, std::uint16_t worker);
+  /// Counts and keeps the message, answers its asker, and destroys it. `worker` null: outside every worker.
+  static void bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to);
+
+  Runtime& runtime() const { return runtime_; }
+  BlockPool& pool() { return pool_; }
+  TimerWheel& timers() { return timers_; }
+  TimePoint now() const { return now_; }
+  std::uint16_t index() const { return index_; }
+  Cell* running() const { return running_; }
+  WorkerCounters& counters() { return counters_; }
+
+ private:
+  friend class plexspaces::Runtime;
+
+  Sent push_local(Cell& cell, Envelope* envelope);
+  void schedule(Cell& cell);
+  Cell* next_runnable();
+  std::size_t run(Cell& cell);
+  void drain(Cell& cell);
+  static void append(Cell& cell, Envelope* envelope);
+  void append_system(Cell& cell, Envelope* envelope);
+  void turn(Cell& cell, Envelope* envelope);
+  void faceted_turn(Cell& cell, EnvelopePtr input);
+  void system_turn(Cell& cell, Envelope* envelope);
+  bool expired(Cell& cell, Envelope* envelope);
+  void answer_or_drop(Envelope* request, const Error& error);
+  static void take_back_reply(Turn& turn);
+  void crash(Cell& cell, Envelope* input, const std::string& what);
+  void activate(Cell& cell);
+  void settle_open_turn(OpenTurn& open);
+  void close_open_turn(Cell& cell);
+  void take_foreign();
+  void give_away();
+  bool give(Cell& cell, Worker& to);
+  static Extras& extras(Cell& cell);
+  static void wake_home(Runtime& runtime, Cell& cell);
+  static void ask_timed_out(Timer& timer, void* worker);
+
+  static thread_local constinit Worker* current_worker_;
+
+  Runtime& runtime_;
+  CellTable& table_;
+  const RuntimeOptions& options_;
+  const std::uint16_t index_;
+  TimePoint now_;
+  Cell* running_ = nullptr;      // whose turn it is
+  Effects* effects_ = nullptr;   // of the running turn of an actor with facets: what it emits is kept here
+  bool input_taken_ = false;     // by an open turn, in the running turn
+  std::size_t moves_in_ = 0;     // turns until the next forced move
+  Cell* run_head_ = nullptr;
+  Cell* run_tail_ = nullptr;
+  std::size_t runnable_ = 0;
+  Cell* free_cells_ = nullptr;
+  std::uint64_t last_correlation_;
+  Duration turn_cost_{0};  // mean of the last batch
+  BlockPool pool_;
+  TimerWheel timers_;
+  WorkerCounters counters_;
+
+  // Written by other threads.
+  alignas(64) std::atomic<Cell*> wakes_{nullptr};    // linked by wake_next
+  alignas(64) std::atomic<Cell*> adopted_{nullptr};  // linked by run_next
+};
+
+/// Orders in an actor's system lane.
+Envelope* make_stop_order();
+Envelope* make_task_order(std::move_only_function<void(Activation&)> function);
+
+}  // namespace plexspaces::detail

@@ -1,0 +1,72 @@
+// The server behaviour: a class with a handler for each message.
+#pragma once
+
+#include <array>
+#include <span>
+#include <type_traits>
+#include <utility>
+
+#include "plexspaces/actor/actor.hpp"
+#include "plexspaces/actor/context.hpp"
+#include "plexspaces/actor/message.hpp"
+
+namespace plexspaces {
+
+/// An actor that handles the messages `Ms`, each with a member `handle(const M&, Context&)` of `Self`:
+///
+///     returns Result<Reply> or Reply (or nothing, when Reply is void)    a plain handler
+///     returns Task<Result<Reply>> or Task<Reply>                        a handler that waits, by co_await ctx.ask(...)
+///     is const                                                          a read: it leaves the state as it is, GET may call it
+///
+/// While a handler waits the actor takes no other message. An exception ends the actor; its asker gets kInternal. A message
+/// of any other type is answered with kUnimplemented and counted as a dead letter.
+/// Source: OTP's gen_server, whose call, cast and info are one kind of message here.
+template <class Self, class... Ms>
+class GenServer : public Actor {
+ public:
+  template <class M>
+  static constexpr bool kHandles = (std::is_same_v<M, Ms> || ...);
+
+  static std::span<const Handler> interface() {
+    static const std::array<Handler, sizeof...(Ms)> handlers{
+        Handler{&message_info<Ms>(), reads<Ms>(), returns_task<Ms>()}...};
+    return handlers;
+  }
+  std::span<const Handler> handlers() const final { return interface(); }
+
+  void receive(Context& context) final {
+    const MessageInfo* type = context.message_info();
+    bool handled = ((type == &message_info<Ms>() ? (dispatch<Ms>(context), true) : false) || ...);
+    if (!handled) context.unhandled();
+  }
+
+ private:
+  template <class M>
+  static constexpr bool reads() {
+    return requires(const Self& self, const M& message, Context& context) { self.handle(message, context); };
+  }
+  template <class M>
+  static constexpr bool returns_task() {
+    return detail::TaskTraits<decltype(std::declval<Self&>().handle(std::declval<const M&>(),
+                                                                    std::declval<Context&>()))>::kIsTask;
+  }
+
+  template <class M>
+  void dispatch(Context& context) {
+    auto& self = static_cast<Self&>(*this);
+    const M& message = context.message<M>();
+    using R = decltype(self.handle(message, context));
+    if constexpr (detail::TaskTraits<R>::kIsTask) {
+      context.run_task<M>([&](Context& lasting) { return self.handle(message, lasting); });
+    } else if constexpr (std::is_void_v<R>) {
+      self.handle(message, context);
+      context.complete<M>(Status());
+    } else if constexpr (detail::IsResult<R>::value) {
+      context.complete<M>(self.handle(message, context));
+    } else {
+      context.complete<M>(Result<ReplyOf<M>>(self.handle(message, context)));
+    }
+  }
+};
+
+}  // namespace plexspaces

@@ -1,0 +1,147 @@
+#include "plexspaces/env/posix/executor.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+
+#include <algorithm>
+#include <atomic>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/thread_pool.hpp>
+#include <thread>
+#include <vector>
+
+#include "plexspaces/base/check.hpp"
+
+namespace plexspaces::env {
+
+namespace asio = boost::asio;
+
+namespace {
+
+TimePoint real_now() {
+  return TimePoint(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
+}
+
+std::chrono::steady_clock::time_point to_steady(TimePoint time) {
+  return std::chrono::steady_clock::time_point(time.time_since_epoch());
+}
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+struct Lane {
+  asio::io_context io{1};  // one thread runs it: no locks inside
+  asio::executor_work_guard<asio::io_context::executor_type> guard{io.get_executor()};
+  std::atomic<bool> io_used{false};
+  alignas(64) std::atomic<bool> parked{false};
+  Worker* worker = nullptr;
+  std::thread thread;
+};
+
+}  // namespace
+
+struct PosixExecutor::Impl {
+  explicit Impl(const PosixExecutorOptions& given) : options(given), blocking(given.blocking_threads) {
+    std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
+    if (options.workers == 0) options.workers = cores;
+    if (cores == 1) options.spin = Duration::zero();
+    for (std::size_t i = 0; i < options.workers; ++i) lanes.push_back(std::make_unique<Lane>());
+  }
+
+  void drive(Lane& lane);
+  void park(Lane& lane, TimePoint due);
+
+  PosixExecutorOptions options;
+  std::vector<std::unique_ptr<Lane>> lanes;
+  std::atomic<bool> stopping{false};
+  bool started = false;
+  asio::thread_pool blocking;
+};
+
+void PosixExecutor::Impl::drive(Lane& lane) {
+  TimePoint last_poll = TimePoint::min();
+  while (!stopping.load(std::memory_order_acquire)) {
+    TimePoint now = real_now();
+    if (lane.io_used.load(std::memory_order_relaxed) && now - options.io_poll_interval >= last_poll) {
+      lane.io.poll();
+      last_poll = now;
+    }
+    TimePoint due = lane.worker->run_batch(now);
+    if (due > now) park(lane, due);
+  }
+}
+
+void PosixExecutor::Impl::park(Lane& lane, TimePoint due) {
+  bool io_used = lane.io_used.load(std::memory_order_relaxed);
+  TimePoint spin_until = std::min(due, real_now() + options.spin);
+  while (real_now() < spin_until) {
+    for (int i = 0; i < 16; ++i) {
+      if (lane.worker->has_foreign_work()) return;
+      relax();
+    }
+    if (io_used && lane.io.poll() > 0) return;
+  }
+  // Announce first, then look once more: with wake()'s "store the work, then look at parked" one of the two sees the
+  // other. Both sides are sequentially consistent.
+  lane.parked.store(true, std::memory_order_seq_cst);
+  if (!lane.worker->has_foreign_work() && !stopping.load(std::memory_order_seq_cst)) {
+    if (due == kNever)
+      lane.io.run_one();
+    else
+      lane.io.run_one_until(to_steady(due));
+  }
+  lane.parked.store(false, std::memory_order_relaxed);
+}
+
+PosixExecutor::PosixExecutor(PosixExecutorOptions options) : impl_(std::make_unique<Impl>(options)) {}
+
+PosixExecutor::~PosixExecutor() { stop(); }
+
+TimePoint PosixExecutor::now() const { return real_now(); }
+
+std::size_t PosixExecutor::worker_count() const { return impl_->lanes.size(); }
+
+void PosixExecutor::start(std::span<Worker* const> workers) {
+  PLX_CHECK(!impl_->started && workers.size() == impl_->lanes.size(), "start() once, one worker for each index");
+  impl_->started = true;
+  for (std::size_t i = 0; i < workers.size(); ++i) {
+    Lane& lane = *impl_->lanes[i];
+    lane.worker = workers[i];
+    lane.thread = std::thread([this, &lane] { impl_->drive(lane); });
+    pthread_setname_np(lane.thread.native_handle(), fmt::format("plx-worker-{}", i).c_str());
+  }
+}
+
+void PosixExecutor::stop() {
+  impl_->stopping.store(true, std::memory_order_seq_cst);
+  for (auto& lane : impl_->lanes) {
+    if (!lane->thread.joinable()) continue;
+    asio::post(lane->io, [] {});
+    lane->thread.join();
+  }
+  impl_->blocking.join();
+}
+
+void PosixExecutor::wake(std::size_t index) {
+  Lane& lane = *impl_->lanes[index];
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (lane.parked.load(std::memory_order_relaxed) && lane.parked.exchange(false, std::memory_order_seq_cst))
+    asio::post(lane.io, [] {});
+}
+
+void PosixExecutor::run_blocking(std::move_only_function<void()> work) {
+  asio::post(impl_->blocking, [work = std::move(work)]() mutable { work(); });
+}
+
+asio::io_context& PosixExecutor::io(std::size_t index) {
+  Lane& lane = *impl_->lanes[index];
+  lane.io_used.store(true, std::memory_order_relaxed);
+  return lane.io;
+}
+
+}  // namespace plexspaces::env
