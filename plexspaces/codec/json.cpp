@@ -236,6 +236,7 @@ class Handler {
   using ErrorCode = boost::json::error_code;
   using View = boost::json::string_view;
 
+  // Without a `value` the text is only parsed.
   Handler(const ValueType& type, void* value) : root_type_(type), root_(value) {}
 
   Status take_status() { return std::move(status_); }
@@ -276,7 +277,7 @@ class Handler {
     void* list_of_bool = nullptr;
   };
 
-  bool is_failed() const { return !status_; }
+  bool is_skipping() const { return root_ == nullptr || !status_; }
   void refuse(std::string_view domain, std::string_view what) {
     if (status_) status_ = fail(Code::kInvalidArgument, fmt::format("{}: {}", path(), what), domain);
   }
@@ -285,7 +286,7 @@ class Handler {
   }
 
   bool on_part(View part) {
-    if (!is_failed()) text_.append(part.data(), part.size());
+    if (!is_skipping()) text_.append(part.data(), part.size());
     return true;
   }
   bool on_number(View part);
@@ -349,7 +350,7 @@ void Handler::open(const Slot& slot) {
 }
 
 bool Handler::on_object_begin(ErrorCode&) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   Slot slot = next_present_slot();
   if (slot.type->kind != Kind::kMessage) {
     refuse_kind(slot, "an object");
@@ -362,7 +363,7 @@ bool Handler::on_object_begin(ErrorCode&) {
 }
 
 bool Handler::on_object_end(std::size_t, ErrorCode&) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   Frame& frame = frames_.back();
   const MessageDescription& message = *frame.type->message;
   frame.field = nullptr;
@@ -382,7 +383,7 @@ bool Handler::on_object_end(std::size_t, ErrorCode&) {
 }
 
 bool Handler::on_array_begin(ErrorCode&) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   Slot slot = next_present_slot();
   if (slot.type->kind != Kind::kList) {
     refuse_kind(slot, "an array");
@@ -394,12 +395,12 @@ bool Handler::on_array_begin(ErrorCode&) {
 }
 
 bool Handler::on_array_end(std::size_t, ErrorCode&) {
-  if (!is_failed()) frames_.pop_back();
+  if (!is_skipping()) frames_.pop_back();
   return true;
 }
 
 bool Handler::on_key(View part, std::size_t, ErrorCode&) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   text_.append(part.data(), part.size());
   std::string key = std::exchange(text_, {});
   Frame& frame = frames_.back();
@@ -419,7 +420,7 @@ bool Handler::on_key(View part, std::size_t, ErrorCode&) {
 }
 
 bool Handler::on_string(View part, std::size_t, ErrorCode&) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   text_.append(part.data(), part.size());
   Slot slot = next_present_slot();
   switch (slot.type->kind) {
@@ -449,7 +450,7 @@ bool Handler::on_string(View part, std::size_t, ErrorCode&) {
 }
 
 bool Handler::on_number(View part) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   text_.append(part.data(), part.size());
   Slot slot = next_present_slot();
   switch (slot.type->kind) {
@@ -474,7 +475,7 @@ bool Handler::on_number(View part) {
 }
 
 bool Handler::on_bool(bool value, ErrorCode&) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   Slot slot = next_present_slot();
   if (slot.type->kind != Kind::kBool) {
     refuse_kind(slot, "true or false");
@@ -487,7 +488,7 @@ bool Handler::on_bool(bool value, ErrorCode&) {
 }
 
 bool Handler::on_null(ErrorCode&) {
-  if (is_failed()) return true;
+  if (is_skipping()) return true;
   Slot slot = next_slot();
   if (slot.type->kind == Kind::kOptional) {
     slot.type->optional->clear(slot.value);
@@ -607,13 +608,13 @@ Status from_json(const ValueType& type, std::string_view json, void* value) {
         fmt::format("{}: {} bytes of JSON, more than {} (kJsonBytesMax)", type.name, json.size(), kJsonBytesMax),
         kErrorTooLarge);
   }
-  if (json.empty() && type.kind == Kind::kMessage) json = "{}";
+  bool is_opaque = type.kind == Kind::kOpaque;
+  if (json.empty() && (type.kind == Kind::kMessage || is_opaque)) json = "{}";
   if (json.empty() && type.kind == Kind::kVoid) json = "null";
-  if (type.kind == Kind::kOpaque) return type.opaque->from_json(json, value);
 
   boost::json::parse_options options;
   options.max_depth = kJsonNestingMax;
-  boost::json::basic_parser<Handler> parser(options, type, value);
+  boost::json::basic_parser<Handler> parser(options, type, is_opaque ? nullptr : value);
   boost::json::error_code error;
   std::size_t read = parser.write_some(false, json.data(), json.size(), error);
   if (error == boost::json::error::too_deep) {
@@ -622,7 +623,7 @@ Status from_json(const ValueType& type, std::string_view json, void* value) {
   }
   if (error) return malformed_json(type, error.message(), read);
   if (read < json.size()) return malformed_json(type, "there is more after the value", read);
-  return parser.handler().take_status();
+  return is_opaque ? type.opaque->from_json(json, value) : parser.handler().take_status();
 }
 
 }  // namespace plexspaces

@@ -57,7 +57,8 @@ struct Place {
   std::size_t depth;
 
   std::string path() const {
-    std::string text = outer == nullptr ? std::string(name) : fmt::format("{}.{}", outer->path(), name);
+    std::string text(outer == nullptr ? name : std::string_view{});
+    if (outer != nullptr) text = name.empty() ? outer->path() : fmt::format("{}.{}", outer->path(), name);
     return index < 0 ? text : fmt::format("{}[{}]", text, index);
   }
 };
