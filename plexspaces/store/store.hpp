@@ -1,6 +1,7 @@
 // The port to durable storage: independent commits in one group.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -14,15 +15,15 @@
 
 namespace plexspaces::store {
 
-/// Derived tables of rows, key to value, in byte order of the key. The numbers are stored.
+/// Derived tables of rows, key to value, in byte order of the key (bytes compare unsigned). The numbers are stored.
 enum class Table : std::uint8_t {
-  kActor = 1,    // ActorKey row -> the actor's state; one row each, always written together with its sequence
+  kActor = 1,    // ActorKey row -> the actor's state; a commit may change only the row of its own actor
   kOutcome = 2,  // ActorKey row, NUL, request id -> the answer that a duplicate gets
   kSender = 3,   // ActorKey row, NUL, sender's ActorKey row -> how far that sender's messages are applied
   kOutbox = 4,   // ActorKey row, NUL, message id -> a message that its receiver has not acknowledged
 };
 
-/// What must hold of the row before the commit, checked in the same transaction.
+/// What must hold of the row before the commit (and not only before this mutation), checked in the same transaction.
 enum class Precondition : std::uint8_t { kNone, kAbsent, kPresent };
 
 /// A change of one row. `value` empty optional: the row is erased.
@@ -32,6 +33,10 @@ struct Mutation {
   std::optional<std::string> value;
   Precondition precondition = Precondition::kNone;
 };
+
+/// Limits of every backend.
+inline constexpr std::size_t kStoreKeyBytesMax = 4096;
+inline constexpr std::size_t kCommitBytesMax = std::size_t{16} << 20;  // records, keys and values of one commit
 
 /// What one turn of one actor makes durable: all of it or nothing.
 struct Commit {
@@ -48,7 +53,13 @@ enum class Outcome : std::uint8_t {
   kFenced,    // nothing changed: the epoch is not the shard's
   kConflict,  // nothing changed: the sequence or a precondition does not hold
   kUnknown,   // may or may not be durable: the store serves nothing more (INV-J3); reopen it to learn
+  kRefused,   // nothing changed: the disk is full or a limit is exceeded; refusal() says which. The store goes on
+              // serving
 };
+
+/// @error kInvalidArgument: the commit breaks a limit, or changes the kActor row of another actor. Every backend
+/// refuses it.
+Status check_commit(const Commit& commit);
 
 /// The durable state of one actor.
 struct ActorRow {
@@ -73,8 +84,9 @@ class Store {
   /// The epoch of `shard` that this opening owns.
   virtual std::uint64_t epoch(std::uint16_t shard) const = 0;
 
-  /// Decides and makes durable `commits`, in order, with one sync for all. A commit sees the effects of those before it.
-  /// @returns one outcome for each. Empty input does nothing.
+  /// Decides and makes durable `commits`, in order, with one sync for all (a few when they exceed the group's limit). A
+  /// commit sees the effects of those before it.
+  /// @returns one outcome for each. Empty input does nothing. A full disk refuses all of the group that it hits.
   virtual std::vector<Outcome> commit(std::span<const Commit> commits) = 0;
 
   /// @returns the actor's sequence and state; sequence 0 for an actor that has never committed.
@@ -87,6 +99,10 @@ class Store {
   /// `visit` must not call the store.
   virtual Status scan(Table table, std::string_view prefix,
                       const std::function<bool(std::string_view key, std::string_view value)>& visit) = 0;
+
+  /// Why the last commit() refused commits, or null when it refused none: kResourceExhausted for a full disk,
+  /// kInvalidArgument for a commit that breaks a limit or a rule of this header.
+  virtual const Error* refusal() const = 0;
 
   /// The error that made this store refuse everything, or null while it serves. Threads: any.
   virtual const Error* failure() const = 0;

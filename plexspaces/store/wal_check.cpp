@@ -1,0 +1,139 @@
+#include "plexspaces/store/wal_check.hpp"
+
+#include <algorithm>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "plexspaces/env/probe.hpp"
+#include "plexspaces/store/crc32c.hpp"
+
+namespace plexspaces::store {
+
+namespace {
+
+// The format is section 4 of SQLite's file format document.
+constexpr std::size_t kHeaderBytes = 32;
+constexpr std::size_t kFrameHeaderBytes = 24;
+constexpr std::uint32_t kMagic = 0x377f0682;  // the lowest bit tells the byte order of the checksum's words
+
+constexpr std::string_view kMarkMagic = "PLXMARK1";
+
+std::uint32_t big_endian(const char* at) {
+  std::uint32_t value = 0;
+  for (int i = 0; i < 4; ++i) value = value << 8 | static_cast<unsigned char>(at[i]);
+  return value;
+}
+
+std::uint32_t little_endian(const char* at) {
+  std::uint32_t value = 0;
+  for (int i = 3; i >= 0; --i) value = value << 8 | static_cast<unsigned char>(at[i]);
+  return value;
+}
+
+void put_little_endian(std::string& out, std::uint64_t value, int bytes) {
+  for (int i = 0; i < bytes; ++i) out.push_back(static_cast<char>(value >> (8 * i)));
+}
+
+struct Sum {
+  std::uint32_t first = 0;
+  std::uint32_t second = 0;
+
+  void add(std::string_view bytes, bool big) {
+    for (std::size_t i = 0; i + 8 <= bytes.size(); i += 8) {
+      const char* at = bytes.data() + i;
+      first += (big ? big_endian(at) : little_endian(at)) + second;
+      second += (big ? big_endian(at + 4) : little_endian(at + 4)) + first;
+    }
+  }
+  friend bool operator==(const Sum&, const Sum&) = default;
+};
+
+std::unexpected<Error> damaged(const std::string& path, const std::string& what) {
+  reached(Probe::kStoreDamageRefused);
+  return fail(Code::kDataLoss, fmt::format("'{}' {}: restore the data directory from a backup", path, what),
+              "PLX-STO-0030");
+}
+
+Result<std::size_t> read_at(env::File& file, std::uint64_t offset, std::string& into) {
+  return file.read(offset, std::as_writable_bytes(std::span(into)));
+}
+
+}  // namespace
+
+std::string WalMark::encode() const {
+  std::string out(kMarkMagic);
+  put_little_endian(out, salt[0], 4);
+  put_little_endian(out, salt[1], 4);
+  put_little_endian(out, bytes, 8);
+  put_little_endian(out, crc32c(out), 8);
+  return out;
+}
+
+Result<WalMark> WalMark::decode(std::string_view text) {
+  if (text.size() != kBytes || !text.starts_with(kMarkMagic) ||
+      crc32c(text.substr(0, 24)) != little_endian(&text[24]) || little_endian(&text[28]) != 0)
+    return fail(Code::kDataLoss, "the mark of the log is damaged", "PLX-STO-0031");
+  WalMark mark;
+  mark.salt = {little_endian(&text[8]), little_endian(&text[12])};
+  mark.bytes = little_endian(&text[16]) | static_cast<std::uint64_t>(little_endian(&text[20])) << 32;
+  return mark;
+}
+
+Result<WalState> check_wal(env::File& wal, const std::string& path, std::size_t page_bytes,
+                           const std::optional<WalMark>& mark) {
+  PLX_TRY(size, wal.size());
+  std::string header(kHeaderBytes, '\0');
+  PLX_TRY(got, read_at(wal, 0, header));
+  bool blank = std::ranges::all_of(header, [](char byte) { return byte == '\0'; });
+  // A crash before the first header was synced leaves nothing, or zeros where it was to be.
+  if (got < kHeaderBytes || (blank && size <= kHeaderBytes)) {
+    if (mark) return damaged(path, "has lost its log");
+    return WalState{};
+  }
+
+  std::uint32_t magic = big_endian(&header[0]);
+  bool big = (magic & 1) != 0;
+  Sum sum;
+  sum.add(std::string_view(header).substr(0, 24), big);
+  if ((magic & ~1u) != kMagic || big_endian(&header[8]) != page_bytes ||
+      sum != Sum{big_endian(&header[24]), big_endian(&header[28])})
+    return damaged(path, "has a damaged header");
+  WalState state{.salt = {big_endian(&header[16]), big_endian(&header[20])}, .bytes = kHeaderBytes};
+
+  std::string frame(kFrameHeaderBytes + page_bytes, '\0');
+  bool sound = true;               // all frames so far follow from the header
+  std::size_t commits_beyond = 0;  // ends of transactions in the part that does not
+  bool frames_after_commit = false;
+  for (std::uint64_t offset = kHeaderBytes; offset + kFrameHeaderBytes <= size; offset += frame.size()) {
+    PLX_TRY(bytes, read_at(wal, offset, frame));
+    WalSalt salt{big_endian(&frame[8]), big_endian(&frame[12])};
+    bool ends_transaction = big_endian(&frame[4]) != 0;
+    if (sound && bytes == frame.size() && salt == state.salt) {
+      sum.add(std::string_view(frame).substr(0, 8), big);
+      sum.add(std::string_view(frame).substr(kFrameHeaderBytes), big);
+      sound = sum == Sum{big_endian(&frame[16]), big_endian(&frame[20])};
+    } else {
+      sound = false;
+    }
+    if (sound) {
+      if (ends_transaction) state.bytes = offset + frame.size();
+    } else if (salt == state.salt) {
+      if (commits_beyond > 0) frames_after_commit = true;
+      if (ends_transaction) ++commits_beyond;
+    }
+  }
+  if (frames_after_commit) return damaged(path, fmt::format("is damaged after byte {}", state.bytes));
+
+  if (mark) {
+    if (state.salt == mark->salt) {
+      if (state.bytes < mark->bytes)
+        return damaged(path, fmt::format("is sound for {} bytes of {}", state.bytes, mark->bytes));
+    } else if (state.salt[0] != mark->salt[0] + 1) {
+      return damaged(path, "belongs to another time of this database");
+    }
+  }
+  return state;
+}
+
+}  // namespace plexspaces::store
