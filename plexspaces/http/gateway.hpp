@@ -1,0 +1,46 @@
+// What each path of the API does.
+#pragma once
+
+#include <string>
+#include <variant>
+
+#include "plexspaces/api/operations.hpp"
+#include "plexspaces/base/error.hpp"
+#include "plexspaces/http/message.hpp"
+
+namespace plexspaces::http {
+
+/// What a request asks for.
+struct AskLive {};
+struct AskReady {};
+struct AskOutbox {};
+using Plan = std::variant<api::InvokeRequest, AskLive, AskReady, AskOutbox>;
+
+/// Reads a request: path, method, Idempotency-Key, traceparent, Content-Type. Takes its body. Pure.
+///
+///     /api/v1/actors/...   any of route_actor()
+///     /api/v1/outbox       GET {"pending": n}
+///     /healthz/live        GET {"status": "live"}
+///     /healthz/ready       GET {"status": "ready"} or 503
+///
+/// @error kNotFound: no such path. PLX-HTT-0002, PLX-HTT-0003: the path does not have the method. PLX-HTT-0012: an
+/// Idempotency-Key that is repeated, too long or not printable ASCII. PLX-HTT-0013: a body that is not
+/// application/json.
+Result<Plan> plan(Request& request);
+
+/// The answer to an invocation: 200 with the reply, 204 when there is none, else the problem.
+Response answer(Result<api::InvokeReply> reply);
+
+/// Serves requests by the node's operations. The Handler of a Server. Threads: any.
+class Gateway {
+ public:
+  /// `operations` outlives the gateway.
+  explicit Gateway(api::Operations& operations) : operations_(operations) {}
+
+  void operator()(Request request, Respond respond) const;
+
+ private:
+  api::Operations& operations_;
+};
+
+}  // namespace plexspaces::http

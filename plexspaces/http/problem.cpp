@@ -1,0 +1,155 @@
+#include "plexspaces/http/problem.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <iterator>
+
+#include <fmt/format.h>
+
+#include "plexspaces/http/utf8.hpp"
+
+namespace plexspaces::http {
+
+namespace {
+
+struct DomainStatus {
+  std::string_view domain;
+  int status;
+  std::string_view allow = {};
+};
+
+constexpr std::string_view kActorMethods = "GET, POST, PUT, DELETE";
+
+// Where the code alone would give another status.
+constexpr std::array kDomains{
+    DomainStatus{"PLX-COD-0001", 400},                 // not JSON at all; the other PLX-COD are JSON that does not fit
+    DomainStatus{"PLX-COD-0009", 413},                 // more than a message may have
+    DomainStatus{"PLX-API-0003", 405, "POST, PUT"},    // GET of a handler that changes state
+    DomainStatus{"PLX-HTT-0002", 405, kActorMethods},  // unknown method of an actor
+    DomainStatus{"PLX-HTT-0003", 405, "GET, HEAD"},    // unknown method of what can only be read
+    DomainStatus{"PLX-HTT-0009", 414},                 // target too long
+    DomainStatus{"PLX-HTT-0010", 413},                 // body too large
+    DomainStatus{"PLX-HTT-0011", 431},                 // header too large
+    DomainStatus{"PLX-HTT-0013", 415},                 // not application/json
+    DomainStatus{"PLX-HTT-0018", 408},                 // request not complete in time
+};
+
+struct StatusText {
+  int status;
+  std::string_view text;
+};
+
+constexpr std::array kReasons{
+    StatusText{200, "OK"},
+    StatusText{204, "No Content"},
+    StatusText{400, "Bad Request"},
+    StatusText{401, "Unauthorized"},
+    StatusText{403, "Forbidden"},
+    StatusText{404, "Not Found"},
+    StatusText{405, "Method Not Allowed"},
+    StatusText{408, "Request Timeout"},
+    StatusText{409, "Conflict"},
+    StatusText{413, "Content Too Large"},
+    StatusText{414, "URI Too Long"},
+    StatusText{415, "Unsupported Media Type"},
+    StatusText{422, "Unprocessable Content"},
+    StatusText{429, "Too Many Requests"},
+    StatusText{431, "Request Header Fields Too Large"},
+    StatusText{499, "Client Closed Request"},
+    StatusText{500, "Internal Server Error"},
+    StatusText{501, "Not Implemented"},
+    StatusText{503, "Service Unavailable"},
+    StatusText{504, "Gateway Timeout"},
+};
+
+const DomainStatus* find_domain(const Error& error) {
+  auto row = std::ranges::find(kDomains, std::string_view(error.domain()), &DomainStatus::domain);
+  return row == kDomains.end() ? nullptr : &*row;
+}
+
+std::string_view retry_name(Retry retry) {
+  switch (retry) {
+    case Retry::kNever:
+      return "never";
+    case Retry::kSame:
+      return "same";
+    case Retry::kBackoff:
+      return "backoff";
+  }
+  return "never";
+}
+
+}  // namespace
+
+std::string_view reason_phrase(int status) {
+  auto row = std::ranges::find(kReasons, status, &StatusText::status);
+  return row == kReasons.end() ? "Unknown" : row->text;
+}
+
+int status_of(const Error& error) {
+  if (const DomainStatus* row = find_domain(error)) return row->status;
+  std::string_view domain = error.domain();
+  if (http_status(error.code()) == 400 && domain.starts_with("PLX-COD-")) return 422;
+  // The type has no such message: for a client that is a path without a resource, not a missing feature.
+  if (error.code() == Code::kUnimplemented && domain.starts_with("PLX-API-")) return 404;
+  int status = http_status(error.code());
+  return status < 400 ? 500 : status;
+}
+
+void append_json_string(std::string& out, std::string_view text) {
+  out.push_back('"');
+  while (!text.empty()) {
+    std::size_t length = utf8_length(text);
+    if (length == 0) {
+      out += "\xEF\xBF\xBD";
+      text.remove_prefix(1);
+      continue;
+    }
+    char first = text.front();
+    if (first == '"' || first == '\\') {
+      out.push_back('\\');
+      out.push_back(first);
+    } else if (first == '\n') {
+      out += "\\n";
+    } else if (static_cast<unsigned char>(first) < 0x20) {
+      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(first));
+    } else {
+      out += text.substr(0, length);
+    }
+    text.remove_prefix(length);
+  }
+  out.push_back('"');
+}
+
+Response problem(const Error& error) {
+  int status = status_of(error);
+  const std::string& domain = error.domain();
+  std::string detail = error.message();
+  for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause())
+    detail += "; because " + cause->message();
+
+  std::string body = "{\"type\": ";
+  append_json_string(body, domain.size() > 5
+                               ? fmt::format("docs/errors/{}#{}", domain.substr(0, domain.size() - 5), domain)
+                               : std::string("about:blank"));
+  body += ", \"title\": ";
+  append_json_string(body, reason_phrase(status));
+  body += fmt::format(", \"status\": {}, \"detail\": ", status);
+  append_json_string(body, detail);
+  body += fmt::format(", \"code\": \"{}\"", code_name(error.code()));
+  if (!domain.empty()) {
+    body += ", \"domain\": ";
+    append_json_string(body, domain);
+  }
+  body += fmt::format(", \"retry\": \"{}\"}}", retry_name(error.retry()));
+
+  Response response{.status = status, .body = std::move(body), .content_type = "application/problem+json"};
+  if (const DomainStatus* row = find_domain(error); row != nullptr && !row->allow.empty())
+    response.headers.emplace_back("Allow", std::string(row->allow));
+  if ((status == 503 || status == 429) && error.retry() != Retry::kNever)
+    response.headers.emplace_back("Retry-After", "1");
+  return response;
+}
+
+}  // namespace plexspaces::http

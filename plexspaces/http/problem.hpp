@@ -1,0 +1,31 @@
+// Errors as RFC 9457 problem documents.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "plexspaces/base/error.hpp"
+#include "plexspaces/http/message.hpp"
+
+namespace plexspaces::http {
+
+/// The status of an error: that of its domain code when the edge tells it apart from its neighbours, else that of its
+/// code (http_status()).
+int status_of(const Error& error);
+
+/// The error as an answer of type application/problem+json:
+///
+///     {"type": "docs/errors/PLX-HTT#PLX-HTT-0001", "title": "Not Found", "status": 404, "detail": "...",
+///      "code": "NOT_FOUND", "domain": "PLX-HTT-0001", "retry": "never"}
+///
+/// "retry" is never, same or backoff; for an outcome that is not known it says whether the same request, sent with the
+/// same Idempotency-Key, is safe. With a 405 comes Allow, with a 503 or 429 Retry-After.
+Response problem(const Error& error);
+
+/// The reason phrase of a status, "Not Found"; "Unknown" for one that this server never sends.
+std::string_view reason_phrase(int status);
+
+/// Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
+void append_json_string(std::string& out, std::string_view text);
+
+}  // namespace plexspaces::http

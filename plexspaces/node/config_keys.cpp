@@ -1,0 +1,103 @@
+// The configuration's schema: every key once.
+#include <limits>
+
+#include "plexspaces/base/limits.hpp"
+#include "plexspaces/node/config.hpp"
+
+namespace plexspaces::node {
+
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+constexpr std::int64_t kMillisecond = 1'000'000;
+constexpr std::int64_t kHour = 3600 * kSecond;
+
+using Text = const std::string&;
+
+const ConfigKey kKeys[] = {
+    {.name = "node.name",
+     .type = ValueType::kText,
+     .default_value = "node1",
+     .min = 1,
+     .max = static_cast<std::int64_t>(kNameBytesMax),
+     .help = "name of this node, as in counter@node1",
+     .set = [](Config& c, Text text, std::int64_t) { c.node.name = text; }},
+    {.name = "node.stop_timeout",
+     .type = ValueType::kDuration,
+     .default_value = "10s",
+     .min = 0,
+     .max = kHour,
+     .help = "how long SIGTERM waits for requests in flight before it ends them",
+     .set = [](Config& c, Text, std::int64_t number) { c.node.stop_timeout = Duration(number); }},
+    {.name = "http.address",
+     .type = ValueType::kText,
+     .default_value = "127.0.0.1",
+     .min = 1,
+     .max = 64,
+     .help = "IP address that HTTP listens on",
+     .set = [](Config& c, Text text, std::int64_t) { c.http.address = text; }},
+    {.name = "http.port",
+     .type = ValueType::kCount,
+     .default_value = "8080",
+     .min = 0,
+     .max = 65535,
+     .help = "port of HTTP; 0 takes a free one and prints it",
+     .set = [](Config& c, Text, std::int64_t number) { c.http.port = static_cast<std::uint16_t>(number); }},
+    {.name = "http.body_bytes_max",
+     .type = ValueType::kBytes,
+     .default_value = "1MiB",
+     .min = 1,
+     .max = static_cast<std::int64_t>(kPayloadBytesMax),
+     .help = "largest body of a request; a larger one is refused with 413",
+     .set = [](Config& c, Text, std::int64_t number) { c.http.body_bytes_max = static_cast<std::size_t>(number); }},
+    {.name = "http.connections_max",
+     .type = ValueType::kCount,
+     .default_value = "1024",
+     .min = 1,
+     .max = 1'000'000,
+     .help = "connections served at once; further ones are refused with 503",
+     .set = [](Config& c, Text, std::int64_t number) { c.http.connections_max = static_cast<std::size_t>(number); }},
+    {.name = "http.request_timeout",
+     .type = ValueType::kDuration,
+     .default_value = "30s",
+     .min = kMillisecond,
+     .max = kHour,
+     .help =
+         "longest that a request waits for its answer before it gets 504; its header Request-Timeout may ask for less",
+     .set = [](Config& c, Text, std::int64_t number) { c.http.request_timeout = Duration(number); }},
+    {.name = "http.idle_timeout",
+     .type = ValueType::kDuration,
+     .default_value = "60s",
+     .min = kSecond,
+     .max = kHour,
+     .help = "how long a connection may stay open without a request",
+     .set = [](Config& c, Text, std::int64_t number) { c.http.idle_timeout = Duration(number); }},
+    {.name = "data.directory",
+     .type = ValueType::kText,
+     .default_value = "./plexspaces-data",
+     .min = 1,
+     .max = 4096,
+     .help = "folder of the node's data; created when missing; held by one process at a time",
+     .set = [](Config& c, Text text, std::int64_t) { c.data.directory = text; }},
+    {.name = "runtime.workers",
+     .type = ValueType::kCount,
+     .default_value = "0",
+     .min = 0,
+     .max = 1024,
+     .help = "threads that run actors; 0 is one for each core",
+     .set = [](Config& c, Text, std::int64_t number) { c.runtime.workers = static_cast<std::size_t>(number); }},
+    {.name = "runtime.mailbox_messages_max",
+     .type = ValueType::kCount,
+     .default_value = "65536",
+     .min = 1,
+     .max = std::numeric_limits<std::int32_t>::max(),
+     .help = "messages that wait for one actor; further ones are refused with 429",
+     .set = [](Config& c, Text,
+               std::int64_t number) { c.runtime.mailbox_messages_max = static_cast<std::uint32_t>(number); }},
+};
+
+}  // namespace
+
+std::span<const ConfigKey> config_keys() { return kKeys; }
+
+}  // namespace plexspaces::node
