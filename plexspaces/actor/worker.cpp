@@ -16,7 +16,8 @@ namespace plexspaces::detail {
 
 namespace {
 
-constexpr std::size_t kGiveMax = 32;          // actors given away at once
+constexpr std::size_t kGiveMax = 32;            // actors given away at once
+constexpr std::size_t kTurnsPerClockRead = 64;  // in a run
 
 // Orders of the runtime to an actor, in its system lane.
 using Task = std::move_only_function<void(Activation&)>;
@@ -84,8 +85,9 @@ TimePoint Worker::run_batch(TimePoint now) {
   }
   WorkerCounters::add(counters_.turns, turns);
   if (runnable_ > 1 && runtime_.hungry_worker_.load(std::memory_order_relaxed) >= 0) {
-    turn_cost_ = (runtime_.executor().now() - now) / static_cast<Duration::rep>(std::max<std::size_t>(1, turns));
-    give_away();
+    Duration cost = (runtime_.executor().now() - now) / static_cast<Duration::rep>(std::max<std::size_t>(1, turns));
+    costly_batches_ = cost >= options_.give_turn_cost_min ? costly_batches_ + 1 : 0;
+    if (costly_batches_ >= options_.give_batches_min) give_away();
   }
   current_worker_ = outer;
   if (run_head_ != nullptr) return now;
@@ -133,10 +135,17 @@ Cell* Worker::next_runnable() {
   return cell;
 }
 
+// Looks at the clock every kTurnsPerClockRead turns: most runs end before the first look.
+bool Worker::run_is_over(TimePoint& began, std::size_t turns) {
+  TimePoint now = runtime_.executor().now();
+  if (turns == kTurnsPerClockRead) began = now;
+  return now - began >= options_.run_time_max;
+}
+
 // Runs the actor until it has nothing to do or its share is spent.
 std::size_t Worker::run(Cell& cell) {
   std::size_t turns = 0;
-  std::size_t share = options_.pick ? 1 : options_.turns_per_run;
+  TimePoint began;
   for (;;) {
     if (cell.extras != nullptr && cell.extras->system_head != nullptr) [[unlikely]] {
       Extras& extras = *cell.extras;
@@ -144,7 +153,7 @@ std::size_t Worker::run(Cell& cell) {
       extras.system_head = envelope->next;
       system_turn(cell, envelope);
     } else if (cell.head != nullptr && (cell.flags & Cell::kWaiting) == 0) {
-      if (turns == share) {
+      if (turns % kTurnsPerClockRead == 0 && turns > 0 && run_is_over(began, turns)) {
         schedule(cell);
         return turns;
       }
@@ -154,6 +163,10 @@ std::size_t Worker::run(Cell& cell) {
       cell.queued_bytes -= envelope->charge;
       ++turns;
       turn(cell, envelope);
+      if (options_.pick && (cell.flags & Cell::kStopping) == 0) [[unlikely]] {
+        schedule(cell);  // the simulator chooses the actor of each turn
+        return turns;
+      }
     } else {
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
       if (Cell::is_list(word)) {
@@ -784,7 +797,7 @@ bool Worker::give(Cell& cell, Worker& to) {
 }
 
 void Worker::give_away() {
-  if (turn_cost_ < options_.give_turn_cost_min || options_.pick) return;
+  if (options_.pick) return;
   int hungry = runtime_.hungry_worker_.exchange(-1, std::memory_order_relaxed);
   if (hungry < 0 || hungry == index_) return;
   Worker& to = *runtime_.workers_[static_cast<std::size_t>(hungry)];

@@ -130,6 +130,7 @@ class Worker final : public env::Worker {
   void schedule(Cell& cell);
   Cell* next_runnable();
   std::size_t run(Cell& cell);
+  bool run_is_over(TimePoint& began, std::size_t turns);
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
   void append_system(Cell& cell, Envelope* envelope);
@@ -166,7 +167,7 @@ class Worker final : public env::Worker {
   std::size_t runnable_ = 0;
   Cell* free_cells_ = nullptr;
   std::uint64_t last_correlation_;
-  Duration turn_cost_{0};  // mean of the last batch
+  std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;
   WorkerCounters counters_;
