@@ -22,6 +22,7 @@ constexpr int kSectorBytes = 512;
 constexpr std::size_t kPageBytes = SqliteVfs::kPageBytes;
 constexpr std::size_t kBodyBytes = kPageBytes - SqliteVfs::kReservedBytes;
 constexpr std::size_t kWalHeaderBytes = 32;
+constexpr std::size_t kRewriteBytes = std::size_t{256} << 10;  // at once, while recovering
 
 std::string directory_of(const std::string& path) {
   auto slash = path.rfind('/');
@@ -314,6 +315,20 @@ SqliteVfs::SqliteVfs(env::Disk& disk, env::Random& random, env::Clock& clock, st
 
 SqliteVfs::~SqliteVfs() { sqlite3_vfs_unregister(&impl_->vfs); }
 
+// Writes the first `bytes` of `file` over themselves.
+static Status write_again(env::File& file, std::uint64_t bytes) {
+  std::vector<std::byte> part(kRewriteBytes);
+  for (std::uint64_t offset = 0; offset < bytes;) {
+    std::span<std::byte> piece = std::span(part).first(std::min<std::uint64_t>(part.size(), bytes - offset));
+    PLX_TRY(got, file.read(offset, piece));
+    if (got != piece.size())
+      return fail(Code::kUnavailable, "the log became shorter while it was read", "PLX-STO-0038");
+    PLX_TRY_STATUS(file.write(offset, piece));
+    offset += piece.size();
+  }
+  return {};
+}
+
 const char* SqliteVfs::name() const { return impl_->name.c_str(); }
 const Error* SqliteVfs::failure() const { return impl_->failure ? &*impl_->failure : nullptr; }
 const Error* SqliteVfs::last_error() const { return impl_->last_error ? &*impl_->last_error : nullptr; }
@@ -345,9 +360,9 @@ Status SqliteVfs::recover() {
 
   std::optional<WalMark> mark;
   std::string mark_path = vfs.database + "-mark";
-  PLX_TRY(mark_exists, vfs.disk.exists(mark_path));
   PLX_TRY(mark_file, vfs.disk.open(mark_path, env::Disk::Open::kCreate));
-  if (!mark_exists) PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(mark_path)));
+  // Even when it was there: an earlier process may have failed to make the names durable.
+  PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(mark_path)));
   std::string bytes(WalMark::kBytes + 1, '\0');
   PLX_TRY(mark_bytes, mark_file->read(0, std::as_writable_bytes(std::span(bytes))));
   if (mark_bytes > 0) {
@@ -370,12 +385,18 @@ Status SqliteVfs::recover() {
                 fmt::format("'{}' is missing or empty, though it has a log: restore the data directory from a backup",
                             vfs.database),
                 "PLX-STO-0032");
-  PLX_TRY(size, wal->size());
-  if (size > state.bytes) {
-    // The tail of one torn transaction. Left there, it could look like damage beside the next one.
-    PLX_TRY_STATUS(wal->truncate(state.bytes));
-    PLX_TRY_STATUS(wal->sync());
+  if (state.bytes <= kWalHeaderBytes && mark) {
+    // Started over and empty: the database file is whole, and the next log may have any name.
+    PLX_TRY_STATUS(vfs.mark->truncate(0));
+    PLX_TRY_STATUS(vfs.mark->sync());
   }
+  if (state.bytes <= kWalHeaderBytes) state.bytes = 0;
+  // What was read may be only in the system's cache: left by a killed process, or by one whose sync failed, after which
+  // the system takes dirty pages for clean. Written again it is dirty, and durable before anything is built on it.
+  PLX_TRY_STATUS(write_again(*wal, state.bytes));
+  // The tail is of one torn transaction. Left there, it could look like damage beside the next one.
+  PLX_TRY_STATUS(wal->truncate(state.bytes));
+  PLX_TRY_STATUS(wal->sync());
   vfs.salt = state.salt;
   vfs.wal_end = state.bytes;
   vfs.wal_synced_end = state.bytes;
