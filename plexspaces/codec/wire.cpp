@@ -104,13 +104,13 @@ T load(const void* from) {
   return value;
 }
 
-// Writes the bytes of a scalar of a fixed size or a varint to `at`.
-Result<std::size_t> put_scalar(char* at, const ValueType& type, const void* value, const Place& place,
-                               const FieldDescription& field) {
+// Writes the bytes of a scalar to `at`.
+// @returns their number, or 0 for an enum value without an entry.
+std::size_t put_scalar(char* at, const ValueType& type, const void* value) {
   switch (type.kind) {
     case Kind::kBool:
       return put_varint(at, load<bool>(value) ? 1 : 0);
-    // Negative numbers are sign-extended to 64 bits, so that an int32 field can become an int64 one.
+    // Negative numbers are sign-extended to 64 bits, as protobuf does.
     case Kind::kInt32:
       return put_varint(at, static_cast<std::uint64_t>(std::int64_t{load<std::int32_t>(value)}));
     case Kind::kUint32:
@@ -119,22 +119,26 @@ Result<std::size_t> put_scalar(char* at, const ValueType& type, const void* valu
     case Kind::kUint64:
       return put_varint(at, load<std::uint64_t>(value));
     case Kind::kFloat:
+      std::memcpy(at, value, sizeof(float));
+      return sizeof(float);
     case Kind::kDouble:
-      static_assert(std::endian::native == std::endian::little, "fixed-size numbers are little-endian on the wire");
-      std::memcpy(at, value, type.size);
-      return type.size;
+      std::memcpy(at, value, sizeof(double));
+      return sizeof(double);
     case Kind::kEnum: {
-      std::int64_t number = detail::load_enum(type, value);
-      if (const EnumValue* entry = detail::find_enum_value(*type.enumeration, number)) {
-        return put_varint(at, static_cast<std::uint64_t>(std::int64_t{entry->number}));
-      }
-      return invalid(kErrorUnknownEnumValue, place, field,
-                     fmt::format("{} is no value of {}; add it to PLX_ENUM", number, type.name));
+      const EnumValue* entry = detail::find_enum_value(*type.enumeration, detail::load_enum(type, value));
+      return entry == nullptr ? 0 : put_varint(at, static_cast<std::uint64_t>(std::int64_t{entry->number}));
     }
     default:
       break;
   }
   PLX_CHECK(false, "only scalars come here");
+}
+
+static_assert(std::endian::native == std::endian::little, "fixed-size numbers are little-endian on the wire");
+
+Status unknown_enum_value(const Place& place, const FieldDescription& field, const ValueType& type, const void* value) {
+  return invalid(kErrorUnknownEnumValue, place, field,
+                 fmt::format("{} is no value of {}; add it to PLX_ENUM", detail::load_enum(type, value), type.name));
 }
 
 const std::string& text_of(const ValueType& type, const void* value) {
@@ -175,7 +179,8 @@ Status encode_single(const FieldDescription& field, const ValueType& type, const
   }
   char bytes[2 * kVarintBytesMax];
   std::size_t count = put_varint(bytes, make_tag(field.number, wire_type_of(type.kind)));
-  PLX_TRY(length, put_scalar(bytes + count, type, value, place, field));
+  std::size_t length = put_scalar(bytes + count, type, value);
+  if (length == 0) return unknown_enum_value(place, field, type, value);
   out.append(bytes, count + length);
   return {};
 }
@@ -195,7 +200,9 @@ Status encode_list(const FieldDescription& field, const void* list, const Place&
   std::size_t start = out.size();
   char bytes[kVarintBytesMax];
   for (std::size_t i = 0; i < count; ++i) {
-    PLX_TRY(length, put_scalar(bytes, element, operations.at(list, i), place, field));
+    const void* value = operations.at(list, i);
+    std::size_t length = put_scalar(bytes, element, value);
+    if (length == 0) return unknown_enum_value(place, field, element, value);
     out.append(bytes, length);
   }
   insert_length(out, start);
