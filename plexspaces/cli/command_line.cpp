@@ -1,0 +1,114 @@
+#include "plexspaces/cli/command_line.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <fmt/format.h>
+
+#include "plexspaces/base/suggest.hpp"
+#include "plexspaces/node/config.hpp"
+
+namespace plexspaces::cli {
+
+namespace {
+
+// What CLI11 writes the values of one subcommand into.
+struct ConfigFlags {
+  std::string file;
+  std::map<std::string, std::string> values;
+
+  void add_to(CLI::App& command) {
+    command.add_option("--config", file, "YAML file; PLEXSPACES_... variables and flags override it")
+        ->type_name("FILE");
+    for (const node::ConfigKey& key : node::config_keys())
+      command.add_option("--" + key.name, values[key.name], key.help + " [" + key.default_value + "]")
+          ->type_name("")
+          ->group("Configuration");
+  }
+
+  void read(const CLI::App& command, CommandLine& line) const {
+    line.config_file = file;
+    for (const node::ConfigKey& key : node::config_keys())
+      if (command.count("--" + key.name) > 0) line.flags.emplace_back(key.name, values.at(key.name));
+  }
+};
+
+std::unexpected<Error> usage(std::string message) {
+  return fail(Code::kInvalidArgument, std::move(message), "PLX-CLI-0001");
+}
+
+// The first argument that nobody took.
+std::unexpected<Error> unknown_argument(const CLI::App& app, const std::string& argument) {
+  std::vector<std::string> known;
+  bool flag = argument.starts_with('-');
+  std::string name = argument.substr(0, argument.find('='));
+  if (flag) {
+    for (const CLI::Option* option : app.get_options()) known.push_back("--" + option->get_single_name());
+  } else {
+    for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+      known.push_back(command->get_name());
+  }
+  std::string in = app.get_parent() != nullptr ? fmt::format(" of '{}'", app.get_name()) : "";
+  return usage(fmt::format("unknown {} '{}'{}{}", flag ? "flag" : "command", name, in, suggest(name, known)));
+}
+
+}  // namespace
+
+Result<CommandLine> parse_command_line(const std::string& program, std::vector<std::string> arguments) {
+  CommandLine line;
+  CLI::App app("A runtime of durable actors: this program is a node.", program);
+  app.allow_extras();
+  bool version = false;
+  app.add_flag("--version", version, "print the version");
+
+  ConfigFlags dev_flags, show_flags;
+  CLI::App* dev = app.add_subcommand("dev", "start one node on this machine and serve its actors");
+  dev_flags.add_to(*dev);
+  CLI::App* config = app.add_subcommand("config", "the configuration");
+  CLI::App* show = config->add_subcommand("show", "print each value and where it comes from");
+  show_flags.add_to(*show);
+  CLI::App* describe = config->add_subcommand("describe", "print every key as a table in Markdown");
+  CLI::App* types = app.add_subcommand("types", "list the registered actor types and their messages");
+  CLI::App* version_command = app.add_subcommand("version", "print the version");
+  for (CLI::App* command : {dev, config, show, describe, types, version_command}) command->allow_extras();
+
+  try {
+    std::ranges::reverse(arguments);  // as CLI11 wants them
+    app.parse(arguments);
+  } catch (const CLI::CallForHelp&) {
+    const CLI::App* asked = &app;
+    while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
+    line.help = asked->help();
+    return line;
+  } catch (const CLI::Error& e) {
+    return usage(e.what());
+  }
+
+  for (const CLI::App* command :
+       std::initializer_list<const CLI::App*>{&app, dev, config, show, describe, types, version_command})
+    if (auto left = command->remaining(); !left.empty()) return unknown_argument(*command, left.front());
+
+  if (version || version_command->parsed()) {
+    line.command = Command::kVersion;
+  } else if (dev->parsed()) {
+    line.command = Command::kDev;
+    dev_flags.read(*dev, line);
+  } else if (show->parsed()) {
+    line.command = Command::kConfigShow;
+    show_flags.read(*show, line);
+  } else if (describe->parsed()) {
+    line.command = Command::kConfigDescribe;
+  } else if (types->parsed()) {
+    line.command = Command::kTypes;
+  } else if (config->parsed()) {
+    return usage("'config' needs a command: show or describe");
+  } else {
+    return usage("name a command: dev, config, types or version (--help tells more)");
+  }
+  return line;
+}
+
+}  // namespace plexspaces::cli

@@ -1,0 +1,27 @@
+// What a command line asks for.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plexspaces/base/error.hpp"
+
+namespace plexspaces::cli {
+
+enum class Command { kHelp, kVersion, kDev, kConfigShow, kConfigDescribe, kTypes };
+
+struct CommandLine {
+  Command command = Command::kHelp;
+  std::string help;                                        // of kHelp: the text
+  std::string config_file;                                 // --config; empty: none
+  std::vector<std::pair<std::string, std::string>> flags;  // "http.port", "8081": --http.port=8081
+};
+
+/// Reads the arguments after the program's name. Pure.
+/// @error kInvalidArgument, PLX-CLI-0001: an unknown command or flag (with the nearest known one), a flag without
+/// value.
+Result<CommandLine> parse_command_line(const std::string& program, std::vector<std::string> arguments);
+
+}  // namespace plexspaces::cli

@@ -1,0 +1,64 @@
+#include "plexspaces/cli/command_line.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace plexspaces::cli {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Pair;
+
+Result<CommandLine> parse(std::vector<std::string> arguments) {
+  return parse_command_line("app", std::move(arguments));
+}
+
+TEST(CommandLineTest, CommandsAreRead) {
+  EXPECT_EQ(parse({"dev"})->command, Command::kDev);
+  EXPECT_EQ(parse({"config", "show"})->command, Command::kConfigShow);
+  EXPECT_EQ(parse({"config", "describe"})->command, Command::kConfigDescribe);
+  EXPECT_EQ(parse({"types"})->command, Command::kTypes);
+  EXPECT_EQ(parse({"version"})->command, Command::kVersion);
+  EXPECT_EQ(parse({"--version"})->command, Command::kVersion);
+}
+
+TEST(CommandLineTest, FlagsAreConfigurationKeys) {
+  auto line = parse({"dev", "--config", "f.yaml", "--http.port=8081", "--data.directory", "/tmp/x"});
+  ASSERT_TRUE(line) << line.error().to_string();
+  EXPECT_EQ(line->config_file, "f.yaml");
+  EXPECT_THAT(line->flags, ElementsAre(Pair("http.port", "8081"), Pair("data.directory", "/tmp/x")));
+  EXPECT_THAT(parse({"config", "show", "--node.name=n"})->flags, ElementsAre(Pair("node.name", "n")));
+}
+
+TEST(CommandLineTest, WhatIsUnknownIsRefusedWithASuggestion) {
+  struct Row {
+    std::vector<std::string> arguments;
+    std::string named;
+    std::string suggested;
+  };
+  for (const Row& row :
+       {Row{{"dve"}, "unknown command 'dve'", "'dev'"},
+        Row{{"dev", "--http.prot=1"}, "unknown flag '--http.prot'", "'--http.port'"},
+        Row{{"config", "shwo"}, "unknown command 'shwo' of 'config'", "'show'"},
+        Row{{"--verison"}, "unknown flag '--verison'", "'--version'"},
+        Row{{"types", "more"}, "unknown command 'more'", ""}, Row{{}, "name a command", "dev"},
+        Row{{"config"}, "needs a command", "describe"}, Row{{"dev", "--http.port"}, "--http.port", ""}}) {
+    auto refused = parse(row.arguments);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().domain(), "PLX-CLI-0001");
+    EXPECT_THAT(refused.error().message(), AllOf(HasSubstr(row.named), HasSubstr(row.suggested)));
+  }
+}
+
+TEST(CommandLineTest, HelpIsAboutTheCommandThatAsks) {
+  auto all = parse({"--help"});
+  ASSERT_TRUE(all);
+  EXPECT_EQ(all->command, Command::kHelp);
+  EXPECT_THAT(all->help, AllOf(HasSubstr("dev"), HasSubstr("config"), HasSubstr("types")));
+  EXPECT_THAT(parse({"dev", "--help"})->help, AllOf(HasSubstr("--http.port"), HasSubstr("8080")));
+}
+
+}  // namespace
+}  // namespace plexspaces::cli

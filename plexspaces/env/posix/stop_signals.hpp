@@ -1,0 +1,27 @@
+// How the operating system asks a process to end.
+#pragma once
+
+#include <string_view>
+
+#include "plexspaces/env/time.hpp"
+
+namespace plexspaces::env {
+
+/// SIGTERM and SIGINT as something that the main thread waits for. SIGPIPE is ignored: a peer that is gone is an error
+/// of its connection. Threads: the main thread, before it starts others (they inherit that the signals are blocked).
+/// One per process.
+class StopSignals {
+ public:
+  StopSignals();
+
+  /// Blocks until one arrives. @returns its name.
+  std::string_view wait();
+
+  /// From now on the process ends at once, with `exit_code`, when another one arrives or `within` has passed.
+  void end_at_next(Duration within, int exit_code);
+};
+
+/// Ends the process now: no destructors, no flush of what other threads hold. For a state that must not be served.
+[[noreturn]] void end_process(int exit_code);
+
+}  // namespace plexspaces::env
