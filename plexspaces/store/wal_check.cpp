@@ -15,6 +15,7 @@ namespace {
 // The format is section 4 of SQLite's file format document.
 constexpr std::size_t kHeaderBytes = 32;
 constexpr std::size_t kFrameHeaderBytes = 24;
+constexpr std::uint64_t kSectorBytes = 512;   // env::File: what a crash keeps or loses as a whole
 constexpr std::uint32_t kMagic = 0x377f0682;  // the lowest bit tells the byte order of the checksum's words
 
 constexpr std::string_view kMarkMagic = "PLXMARK1";
@@ -101,29 +102,40 @@ Result<WalState> check_wal(env::File& wal, const std::string& path, std::size_t 
     return damaged(path, "has a damaged header");
   WalState state{.salt = {big_endian(&header[16]), big_endian(&header[20])}, .bytes = kHeaderBytes};
 
+  // Behind the last whole transaction there may be what a crash left of ONE more. A second one shows by a frame after
+  // the end of the first, or by a page number that does not rise: SQLite writes the pages of a transaction in their
+  // order.
   std::string frame(kFrameHeaderBytes + page_bytes, '\0');
-  bool sound = true;               // all frames so far follow from the header
-  std::size_t commits_beyond = 0;  // ends of transactions in the part that does not
-  bool frames_after_commit = false;
+  bool sound = true;  // all frames so far follow from the header
+  bool ended = false;
+  std::uint32_t last_page = 0;
   for (std::uint64_t offset = kHeaderBytes; offset + kFrameHeaderBytes <= size; offset += frame.size()) {
     PLX_TRY(bytes, read_at(wal, offset, frame));
     WalSalt salt{big_endian(&frame[8]), big_endian(&frame[12])};
+    std::uint32_t page = big_endian(&frame[0]);
     bool ends_transaction = big_endian(&frame[4]) != 0;
-    if (sound && bytes == frame.size() && salt == state.salt) {
+    bool follows = false;
+    if (sound && bytes == frame.size()) {
       sum.add(std::string_view(frame).substr(0, 8), big);
       sum.add(std::string_view(frame).substr(kFrameHeaderBytes), big);
-      sound = sum == Sum{big_endian(&frame[16]), big_endian(&frame[20])};
-    } else {
-      sound = false;
+      follows = sum == Sum{big_endian(&frame[16]), big_endian(&frame[20])};
     }
-    if (sound) {
-      if (ends_transaction) state.bytes = offset + frame.size();
-    } else if (salt == state.salt) {
-      if (commits_beyond > 0) frames_after_commit = true;
-      if (ends_transaction) ++commits_beyond;
+    // A frame of an earlier generation differs in both words.
+    if (follows && (salt[0] == state.salt[0]) != (salt[1] == state.salt[1]))
+      return damaged(path, fmt::format("is damaged at byte {}", offset + 8));
+    sound = follows && salt == state.salt;
+    if (sound && ends_transaction) {
+      state.bytes = offset + frame.size();
+      last_page = 0;
+      continue;
     }
+    // Of a torn header only the sectors that hold the salt are known to be new.
+    bool header_in_one_sector = offset / kSectorBytes == (offset + 15) / kSectorBytes;
+    if (salt != state.salt || !(sound || header_in_one_sector)) continue;
+    if (ended || page <= last_page) return damaged(path, fmt::format("is damaged after byte {}", state.bytes));
+    last_page = page;
+    ended = ends_transaction;
   }
-  if (frames_after_commit) return damaged(path, fmt::format("is damaged after byte {}", state.bytes));
 
   if (mark) {
     if (state.salt == mark->salt) {

@@ -1,0 +1,96 @@
+#include "plexspaces/store/log_record.hpp"
+
+#include <string>
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include "plexspaces/store/crc32c.hpp"
+#include "plexspaces/store/store_fixture.hpp"
+#include "plexspaces/store/wal_check.hpp"
+
+namespace plexspaces::store {
+namespace {
+
+using namespace testing_support;
+
+TEST(Crc32cTest, MatchesTheVectorsOfItsStandardInBothForms) {
+  // RFC 3720, B.4.
+  EXPECT_EQ(crc32c(std::string(32, '\0')), 0x8a9136aau);
+  EXPECT_EQ(crc32c(std::string(32, '\xff')), 0x62a8ab43u);
+  EXPECT_EQ(crc32c("123456789"), 0xe3069283u);
+  EXPECT_TRUE(rc::check("portable and chained forms agree", [](const std::string& a, const std::string& b) {
+    RC_ASSERT(crc32c(a + b) == detail::crc32c_portable(a + b, 0));
+    RC_ASSERT(crc32c(a + b) == crc32c(b, crc32c(a)));
+  }));
+}
+
+std::string sample_row(LogRecordBuilder& builder) {
+  builder.start();
+  Commit commit{.epoch = 3, .actor = actor("a"), .expected_sequence = 200, .records = {"r1", ""}};
+  with(commit, Table::kActor, actor("a").to_row(), std::string(300, 's'));
+  with(commit, Table::kOutbox, row_key("a", "m"), std::nullopt);
+  with(commit, Table::kSender, "elsewhere", "");
+  builder.append(commit, commit.actor.to_row());
+  Commit bare{.epoch = 3, .actor = actor("b")};
+  builder.append(bare, bare.actor.to_row());
+  return std::string(builder.finish(17));
+}
+
+TEST(LogRecordTest, ReadsBackWhatWasAppendedInOrder) {
+  LogRecordBuilder builder;
+  std::string row = sample_row(builder);
+  int visited = 0;
+  ASSERT_TRUE(read_log_record(17, row, [&](const LoggedCommit& commit) {
+                EXPECT_EQ(commit.epoch, 3u);
+                if (++visited == 2) {
+                  EXPECT_EQ(commit.actor_row, actor("b").to_row());
+                  EXPECT_TRUE(commit.mutations.empty());
+                  return;
+                }
+                EXPECT_EQ(commit.expected_sequence, 200u);
+                EXPECT_EQ(commit.records, (std::vector<std::string_view>{"r1", ""}));
+                ASSERT_EQ(commit.mutations.size(), 3u);
+                EXPECT_EQ(commit.mutations[0].key, actor("a").to_row());
+                EXPECT_EQ(commit.mutations[0].value, std::string(300, 's'));
+                EXPECT_EQ(commit.mutations[1].table, Table::kOutbox);
+                EXPECT_EQ(commit.mutations[1].key, row_key("a", "m"));
+                EXPECT_EQ(commit.mutations[1].value, std::nullopt);
+                EXPECT_EQ(commit.mutations[2].key, "elsewhere");
+                EXPECT_EQ(commit.mutations[2].value, "");
+              }).has_value());
+  EXPECT_EQ(visited, 2);
+}
+
+TEST(LogRecordTest, EachFlippedBitAndEachLengthIsDataLossAndVisitsNothing_INV_J2) {
+  LogRecordBuilder builder;
+  std::string row = sample_row(builder);
+  auto refused = [&](std::uint64_t position, std::string_view bytes) {
+    bool visited = false;
+    auto read = read_log_record(position, bytes, [&](const LoggedCommit&) { visited = true; });
+    return !read && read.error().code() == Code::kDataLoss && !visited;
+  };
+  for (std::size_t bit = 0; bit < row.size() * 8; ++bit) {
+    std::string flipped = row;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    ASSERT_TRUE(refused(17, flipped)) << "bit " << bit;
+  }
+  for (std::size_t size = 0; size < row.size(); ++size) ASSERT_TRUE(refused(17, row.substr(0, size)));
+  EXPECT_TRUE(refused(18, row)) << "a row belongs to its position";
+}
+
+TEST(WalMarkTest, ReadsBackWhatItWroteAndRefusesEachFlippedBit) {
+  WalMark mark{.salt = {1, 0xfffffffe}, .bytes = 0x1234567890};
+  std::string bytes = mark.encode();
+  ASSERT_EQ(bytes.size(), WalMark::kBytes);
+  EXPECT_EQ(WalMark::decode(bytes)->salt, mark.salt);
+  EXPECT_EQ(WalMark::decode(bytes)->bytes, mark.bytes);
+  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+    std::string flipped = bytes;
+    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
+    EXPECT_FALSE(WalMark::decode(flipped).has_value());
+  }
+}
+
+}  // namespace
+}  // namespace plexspaces::store
