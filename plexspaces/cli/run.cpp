@@ -1,0 +1,187 @@
+#include "plexspaces/cli/run.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdio>
+#include <filesystem>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "plexspaces/actor/types.hpp"
+#include "plexspaces/cli/command_line.hpp"
+#include "plexspaces/env/posix/clock.hpp"
+#include "plexspaces/env/posix/disk.hpp"
+#include "plexspaces/env/posix/stop_signals.hpp"
+#include "plexspaces/node/config.hpp"
+#include "plexspaces/node/node.hpp"
+
+namespace plexspaces {
+
+namespace {
+
+using cli::Command;
+using cli::CommandLine;
+
+constexpr int kExitOk = 0;
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+constexpr int kExitStoreFailed = 70;  // EX_SOFTWARE of sysexits.h
+constexpr std::uint64_t kConfigFileBytesMax = std::uint64_t{1} << 20;
+// Of the time that a stop may take: for requests in flight. The rest is for the actors and the store.
+constexpr double kGraceShare = 0.8;
+
+void print(std::string_view text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+  std::fflush(stdout);  // a parent process waits for lines
+}
+
+void complain(const std::string& program, std::string_view text) {
+  std::string line = fmt::format("{}: {}\n", program, text);
+  std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+std::string text_of(const Error& error) {
+  std::string text = error.message();
+  for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause()) text += "; because " + cause->message();
+  if (!error.domain().empty()) text += fmt::format(" [{}]", error.domain());
+  return text;
+}
+
+Result<std::string> read_config_file(const std::string& path) {
+  env::PosixDisk disk;
+  PLX_TRY(file, disk.open(path, env::Disk::Open::kExisting));
+  PLX_TRY(size, file->size());
+  if (size > kConfigFileBytesMax)
+    return fail(Code::kInvalidArgument, fmt::format("'{}' has {} bytes; a configuration has at most {}", path, size, kConfigFileBytesMax),
+                "PLX-CLI-0002");
+  std::string text(size, '\0');
+  PLX_TRY(count, file->read(0, std::as_writable_bytes(std::span(text))));
+  text.resize(count);
+  return text;
+}
+
+Result<node::LoadedConfig> load(const CommandLine& line) {
+  node::ConfigSources sources{.file_name = line.config_file, .flags = line.flags};
+  if (!line.config_file.empty()) {
+    auto text = read_config_file(line.config_file);
+    if (!text) return std::unexpected(text.error().with_prefix("--config"));
+    sources.file_text = *std::move(text);
+  }
+  for (char** variable = environ; *variable != nullptr; ++variable) {
+    std::string_view text(*variable);
+    std::size_t equals = text.find('=');
+    if (equals != std::string_view::npos) sources.environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return node::load_config(sources);
+}
+
+// Columns aligned, two spaces between them.
+std::string table(const std::vector<std::vector<std::string>>& rows) {
+  std::vector<std::size_t> widths;
+  for (const auto& row : rows) {
+    widths.resize(std::max(widths.size(), row.size()));
+    for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+  }
+  std::string text;
+  for (const auto& row : rows) {
+    std::string line;
+    for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}", row[i], i + 1 < row.size() ? widths[i] + 2 : 0);
+    text += line + "\n";
+  }
+  return text;
+}
+
+void show_config(const node::LoadedConfig& loaded) {
+  std::vector<std::vector<std::string>> rows{{"KEY", "VALUE", "SOURCE"}};
+  for (const node::ConfigValue& value : loaded.values) rows.push_back({value.key, value.value, value.source});
+  print(table(rows));
+}
+
+void show_types(const Types& types) {
+  std::vector<std::vector<std::string>> rows{{"TYPE", "FACETS", "READS", "UPDATES"}};
+  for (const std::string& name : types.names()) {
+    const ActorType& type = *types.find(name);
+    std::string facets, reads, updates;
+    for (const FacetSpec& facet : type.facets) facets += (facets.empty() ? "" : ",") + facet.name;
+    for (const Handler& handler : type.handlers) {
+      std::string& list = handler.read ? reads : updates;
+      list += (list.empty() ? "" : ",") + std::string(handler.message->value->name);
+    }
+    auto shown = [](const std::string& text) { return text.empty() ? "-" : text; };
+    rows.push_back({name, shown(facets), shown(reads), shown(updates)});
+  }
+  print(table(rows));
+}
+
+int run_dev(const std::string& program, const node::Config& config, const Types& types) {
+  env::PosixClock clock;
+  TimePoint began = clock.now();
+  env::StopSignals signals;
+  auto node = node::Node::start(config, types, [program](const Error& error) {
+    complain(program, "the store failed, so nothing may be served any more: " + text_of(error));
+    env::end_process(kExitStoreFailed);
+  });
+  if (!node) {
+    complain(program, text_of(node.error()));
+    return kExitFailed;
+  }
+  auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(clock.now() - began).count();
+  print(fmt::format("PlexSpaces {}  {} ready in {} ms\n  http       {}\n  data       {} (sqlite, synchronous=full)\n", PLX_VERSION,
+                    config.node.name, milliseconds, (*node)->http_url(), config.data.directory));
+
+  std::string_view signal = signals.wait();
+  complain(program, fmt::format("{}: stopping", signal));
+  signals.end_at_next(config.node.stop_timeout, kExitFailed);
+  (*node)->stop(std::chrono::duration_cast<Duration>(config.node.stop_timeout * kGraceShare));
+  node->reset();
+  complain(program, "stopped");
+  return kExitOk;
+}
+
+}  // namespace
+
+int run(int argc, char** argv, const std::function<void(Types&)>& register_types) {
+  std::vector<std::string> arguments(argv, argv + argc);
+  std::string program = arguments.empty() ? "plexspaces" : std::filesystem::path(arguments.front()).filename().string();
+  if (!arguments.empty()) arguments.erase(arguments.begin());
+
+  auto line = cli::parse_command_line(program, std::move(arguments));
+  if (!line) {
+    complain(program, text_of(line.error()));
+    return kExitUsage;
+  }
+  switch (line->command) {
+    case Command::kHelp: print(line->help); return kExitOk;
+    case Command::kVersion: print("PlexSpaces " PLX_VERSION "\n"); return kExitOk;
+    case Command::kConfigDescribe: print(node::describe_config()); return kExitOk;
+    default: break;
+  }
+
+  Types types;
+  register_types(types);
+  if (Status mistake = types.check(); !mistake) {
+    complain(program, text_of(mistake.error()));
+    return kExitFailed;
+  }
+  if (line->command == Command::kTypes) {
+    show_types(types);
+    return kExitOk;
+  }
+  auto loaded = load(*line);
+  if (!loaded) {
+    complain(program, text_of(loaded.error()));
+    return kExitUsage;
+  }
+  if (line->command == Command::kConfigShow) {
+    show_config(*loaded);
+    return kExitOk;
+  }
+  return run_dev(program, loaded->config, types);
+}
+
+}  // namespace plexspaces
