@@ -270,11 +270,10 @@ class Handler {
     const FieldDescription* field = nullptr;  // of a struct: the key that was read last
     FieldSet seen;
   };
-  // Where the next value goes. `list_of_bool` has elements without an address.
+  // Where the next value goes.
   struct Slot {
     const ValueType* type;
     void* value;
-    void* list_of_bool = nullptr;
   };
 
   bool is_skipping() const { return root_ == nullptr || !status_; }
@@ -307,7 +306,8 @@ class Handler {
   void* root_;
   Status status_;
   std::vector<Frame> frames_;
-  std::string text_;  // of the key, text or number being read
+  bool bool_ = false;  // stands in for the elements of a list of bool, which have no address
+  std::string text_;   // of the key, text or number being read
 };
 
 std::string Handler::path() const {
@@ -331,7 +331,7 @@ Handler::Slot Handler::next_slot() {
     return {frame.field->type, static_cast<char*>(frame.value) + frame.field->offset};
   }
   const ListOperations& operations = *frame.type->list;
-  if (operations.append_bool != nullptr) return {frame.type->element, nullptr, frame.value};
+  if (operations.append_bool != nullptr) return {frame.type->element, &bool_};
   return {frame.type->element, operations.append(frame.value)};
 }
 
@@ -479,8 +479,8 @@ bool Handler::on_bool(bool value, ErrorCode&) {
   Slot slot = next_present_slot();
   if (slot.type->kind != Kind::kBool) {
     refuse_kind(slot, "true or false");
-  } else if (slot.list_of_bool != nullptr) {
-    frames_.back().type->list->append_bool(slot.list_of_bool, value);
+  } else if (slot.value == &bool_) {
+    frames_.back().type->list->append_bool(frames_.back().value, value);
   } else {
     std::memcpy(slot.value, &value, sizeof(value));
   }

@@ -411,7 +411,7 @@ Status decode_single(Reader& reader, Tag tag, const FieldDescription& field, con
   std::string unknown_inside;
   PLX_TRY_STATUS(decode_fields(fields_of(*type.message), content, value, inner, is_complete,
                                unknown == nullptr ? nullptr : &unknown_inside));
-  if (!unknown_inside.empty()) {
+  if (unknown != nullptr && !unknown_inside.empty()) {
     append_varint(*unknown, make_tag(field.number, kDelimited));
     append_varint(*unknown, unknown_inside.size());
     unknown->append(unknown_inside);
