@@ -3,7 +3,7 @@
 namespace plexspaces {
 
 Result<ActorId> Directory::find_or_create(const ActorKey& key, const std::function<Result<ActorId>()>& create) {
-  Part& part = this->part(key);
+  Part& part = parts_[part_index(key)];
   std::lock_guard lock(part.mutex);
   if (auto found = part.activations.find(key); found != part.activations.end()) return found->second;
   PLX_TRY(id, create());
@@ -11,8 +11,16 @@ Result<ActorId> Directory::find_or_create(const ActorKey& key, const std::functi
   return id;
 }
 
+std::optional<ActorId> Directory::find(const ActorKey& key) const {
+  const Part& part = parts_[part_index(key)];
+  std::lock_guard lock(part.mutex);
+  auto found = part.activations.find(key);
+  if (found == part.activations.end()) return std::nullopt;
+  return found->second;
+}
+
 bool Directory::remove_if(const ActorKey& key, const std::function<bool()>& close) {
-  Part& part = this->part(key);
+  Part& part = parts_[part_index(key)];
   std::lock_guard lock(part.mutex);
   if (!close()) return false;
   part.activations.erase(key);
@@ -20,7 +28,7 @@ bool Directory::remove_if(const ActorKey& key, const std::function<bool()>& clos
 }
 
 void Directory::remove(const ActorKey& key, ActorId id) {
-  Part& part = this->part(key);
+  Part& part = parts_[part_index(key)];
   std::lock_guard lock(part.mutex);
   auto found = part.activations.find(key);
   if (found != part.activations.end() && found->second == id) part.activations.erase(found);

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <unordered_map>
 
 #include "plexspaces/actor/actor_id.hpp"
@@ -18,6 +19,8 @@ class Directory {
  public:
   /// @returns the activation of `key`, made by `create` when there is none. `create` runs under the key's lock.
   Result<ActorId> find_or_create(const ActorKey& key, const std::function<Result<ActorId>()>& create);
+
+  std::optional<ActorId> find(const ActorKey& key) const;
 
   /// Removes `key` if `close`, which runs under the key's lock, returns true. @returns what it returned.
   bool remove_if(const ActorKey& key, const std::function<bool()>& close);
@@ -33,7 +36,7 @@ class Directory {
     mutable std::mutex mutex;
     std::unordered_map<ActorKey, ActorId> activations;
   };
-  Part& part(const ActorKey& key) { return parts_[key.hash() >> 32 & (kParts - 1)]; }
+  static std::size_t part_index(const ActorKey& key) { return key.hash() >> 32 & (kParts - 1); }
   std::array<Part, kParts> parts_;
 };
 

@@ -4,7 +4,20 @@
 
 namespace plexspaces {
 
+const MessageInfo& erase_message_info() {
+  static const MessageInfo info{&value_type_of<void>(), &value_type_of<void>(), nullptr, nullptr};
+  return info;
+}
+
 namespace detail {
+
+Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery delivery) {
+  Envelope* envelope = allocate_envelope(pool, type.value->size, Envelope::kKeyed | Envelope::kWide);
+  envelope->type = &type;
+  envelope->extension = reinterpret_cast<std::uint64_t>(new Delivery(std::move(delivery)));
+  if (type.value->construct != nullptr) type.value->construct(envelope->payload());
+  return envelope;
+}
 
 CallContext* new_context(BlockPool* pool) {
   constexpr std::size_t block = block_class(sizeof(CallContext));

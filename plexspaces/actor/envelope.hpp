@@ -137,6 +137,9 @@ Envelope* make_envelope(BlockPool* pool, M&& message, std::uint32_t flags) {
   return envelope;
 }
 
+/// An envelope for an actor by key, with `delivery` and a default-constructed payload of the type.
+Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery delivery);
+
 CallContext* new_context(BlockPool* pool);
 CallContext* copy_context(BlockPool* pool, const CallContext* context);
 void drop_context(BlockPool* pool, CallContext* context);

@@ -20,12 +20,22 @@ TimePoint Activation::now() const { return worker_->now(); }
 
 void Activation::ready() { worker_->activation_ready(*this); }
 
+void Activation::pause() { cell_->flags |= detail::Cell::kWaiting; }
+
+void Activation::resume() {
+  cell_->flags &= ~detail::Cell::kWaiting;
+  worker_->schedule_if_runnable(*cell_);
+}
+
 void Activation::failed(Error error) {
   failure_ = std::move(error);
   discard();
 }
 
-void Activation::discard() { worker_->stop_cell(*cell_); }
+void Activation::discard(bool again) {
+  again_ = again;
+  worker_->stop_cell(*cell_);
+}
 
 void Activation::replace_actor() {
   void* memory = nullptr;
@@ -39,6 +49,14 @@ void Activation::replace_actor() {
 }
 
 void Activation::emit(Effects effects) { worker_->emit(std::move(effects)); }
+
+detail::EnvelopePtr Activation::error_in_place_of(detail::EnvelopePtr reply, const Error& error) {
+  return {worker_->error_in_place_of(reply.get(), error), {&worker_->pool()}};
+}
+
+void Activation::emit_error(detail::EnvelopePtr reply, const Error& error) {
+  worker_->send_reply(worker_->error_in_place_of(reply.get(), error));
+}
 
 void Activation::answer(detail::EnvelopePtr request, const Error& error) {
   if (request->is(detail::Envelope::kAsk)) worker_->send_reply(worker_->error_reply(request.get(), error));

@@ -87,7 +87,11 @@ class Facet {
 };
 
 /// Makes a facet for an activation, from the options its type gave.
-using FacetFactory = std::function<std::unique_ptr<Facet>(Activation&, const std::any& options)>;
+struct FacetFactory {
+  std::function<std::unique_ptr<Facet>(Activation&, const std::any& options)> make;
+  /// @error a type cannot have this facet, or not with these options: the runtime does not start.
+  std::function<Status(const ActorType&, const std::any& options)> check;
+};
 
 /// A live actor of a type with facets: what its facets work with. Threads: its home worker.
 class Activation {
@@ -103,6 +107,10 @@ class Activation {
   StateView state() const;
   TimePoint now() const;
 
+  /// Holds inputs back until resume(). Not while the activation loads.
+  void pause();
+  void resume();
+
   /// The activation has loaded: inputs run from now on. Answers Ready::kLater.
   void ready();
   /// It cannot load: every input that waits gets `error`, and the activation ends. A later message tries again.
@@ -111,6 +119,10 @@ class Activation {
   void replace_actor();
   /// Lets effects out.
   void emit(Effects effects);
+  /// @returns a reply with `error` to the asker of `reply`.
+  detail::EnvelopePtr error_in_place_of(detail::EnvelopePtr reply, const Error& error);
+  /// Lets `error` out in place of `reply`.
+  void emit_error(detail::EnvelopePtr reply, const Error& error);
   /// Answers `request` with `error`. Nothing happens when nobody asked.
   void answer(detail::EnvelopePtr request, const Error& error);
   /// Answers `request` with the reply that encode() gave. Nothing happens when nobody asked.
@@ -119,9 +131,17 @@ class Activation {
   /// Ends the activation when it is idle, no turn is open and every facet agrees. @returns whether it ended; then nothing
   /// of it may be touched.
   bool passivate();
-  /// Ends the activation at once: what is queued is sent again by key, to a new activation.
-  void discard();
+  /// Ends the activation at once: what is queued is sent again by key, to a new activation. `again`: one is made in any
+  /// case.
+  void discard(bool again = false);
 
+  /// The facet of class `F`, or null.
+  template <class F>
+  F* facet() const {
+    for (const auto& facet : facets_)
+      if (auto* found = dynamic_cast<F*>(facet.get())) return found;
+    return nullptr;
+  }
   /// Actors with facets do not move between workers: their timers and what their facets hold belong to one.
   detail::Worker& worker() const { return *worker_; }
 
@@ -136,6 +156,7 @@ class Activation {
   detail::Cell* cell_ = nullptr;
   std::vector<std::unique_ptr<Facet>> facets_;
   std::optional<Error> failure_;
+  bool again_ = false;
   std::size_t activating_ = 0;  // facets whose on_activate() has been called
 };
 

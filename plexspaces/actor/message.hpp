@@ -38,4 +38,7 @@ const MessageInfo& message_info() {
   return detail::kMessageInfo<M>;
 }
 
+/// The deletion of an actor, as an input: no payload, no reply.
+const MessageInfo& erase_message_info();
+
 }  // namespace plexspaces

@@ -78,7 +78,11 @@ Status Runtime::start() {
   PLX_TRY_STATUS(types_.check());
   for (const std::string& name : types_.names()) {
     for (const FacetSpec& facet : types_.find(name)->facets) {
-      if (facets_.contains(facet.name)) continue;
+      auto offered = facets_.find(facet.name);
+      if (offered != facets_.end()) {
+        if (offered->second.check) PLX_TRY_STATUS(offered->second.check(*types_.find(name), facet.options));
+        continue;
+      }
       return fail(Code::kFailedPrecondition,
                   fmt::format("the type '{}' wants the facet '{}', which this node does not offer", name, facet.name),
                   "PLX-ACT-0015");
@@ -215,6 +219,11 @@ Result<ActorId> Runtime::activation_of(const ActorKey& key) {
     detail::Worker::adopt_later(*this, *cell, static_cast<std::uint16_t>(key.shard() % workers_.size()));
     return id;
   });
+}
+
+Status Runtime::activate(const ActorKey& key) {
+  PLX_TRY_STATUS(activation_of(key));
+  return {};
 }
 
 Status Runtime::deliver(detail::Envelope* envelope) {

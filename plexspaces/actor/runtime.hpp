@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <new>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -82,6 +83,11 @@ class Runtime {
   /// @error kNotFound: no such type, or one that is not addressed by key. kResourceExhausted: mailbox or actors_max.
   /// kUnavailable: refuse_new_work(). The envelope's asker gets the error too.
   Status deliver(detail::Envelope* envelope);
+
+  /// Activates the actor `key` if it is not live. @error as deliver().
+  Status activate(const ActorKey& key);
+  /// @returns the live activation of `key`, if there is one.
+  std::optional<ActorId> find_activation(const ActorKey& key) const { return directory_.find(key); }
 
   /// Runs `function` with the activation, on its worker, before its next user message. Dropped when it has ended.
   void post(ActorId id, std::move_only_function<void(Activation&)> function);
@@ -250,7 +256,7 @@ namespace detail {
 template <class M>
 Envelope* make_keyed_envelope(BlockPool* pool, const ActorKey& key, M&& message) {
   Envelope* envelope = make_envelope(pool, std::forward<M>(message), Envelope::kKeyed | Envelope::kWide);
-  envelope->extension = reinterpret_cast<std::uint64_t>(new Delivery{.target = key, .id = {}, .erase = false, .correlation = 0});
+  envelope->extension = reinterpret_cast<std::uint64_t>(new Delivery{key, {}, false, 0});
   return envelope;
 }
 

@@ -472,6 +472,18 @@ Envelope* Worker::error_reply(Envelope* request, Error error) {
   return reply;
 }
 
+Envelope* Worker::error_in_place_of(Envelope* reply, Error error) {
+  Envelope* other = allocate_envelope(reply->is(Envelope::kSink) ? nullptr : &pool_, sizeof(Error),
+                                      Envelope::kReply | Envelope::kFailed | Envelope::kWide | Envelope::kSystem |
+                                          (reply->flags & Envelope::kSink));
+  other->type = reply->type;
+  other->extension = reply->extension;
+  other->sender = reply->sender;
+  reply->flags &= ~Envelope::kSink;
+  ::new (other->payload()) Error(std::move(error));
+  return other;
+}
+
 void Worker::send_reply(Envelope* reply) {
   if (reply->is(Envelope::kSink)) {
     std::unique_ptr<ReplySink> sink(reply->sink());
@@ -752,6 +764,7 @@ void Worker::end(Cell& cell) {
     return_cell(cell);
   WorkerCounters::add(counters_.ended);
 
+  if (activation != nullptr && activation->again_) static_cast<void>(runtime_.activate(activation->key()));
   while (orders != nullptr) {
     Envelope* next = orders->next;
     destroy_envelope(&pool_, orders);
@@ -821,7 +834,7 @@ void Worker::activate(Cell& cell) {
   cell.flags |= Cell::kWaiting;
   activation.replace_actor();
   for (const FacetSpec& spec : activation.type().facets)
-    activation.facets_.push_back(runtime_.facets_.find(spec.name)->second(activation, spec.options));
+    activation.facets_.push_back(runtime_.facets_.find(spec.name)->second.make(activation, spec.options));
   WorkerCounters::add(counters_.spawned);
   activation_ready(activation);
 }
@@ -844,6 +857,11 @@ void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
     if (facet->admit(turn) == Facet::Admission::kTaken) return;
 
   bool erase = turn.delivery() != nullptr && turn.delivery()->erase;
+  if (erase) {
+    activation.replace_actor();
+    if (turn.input->is(Envelope::kAsk))
+      turn.effects.reply = EnvelopePtr(begin_reply(turn.input.get(), 0, 0), {&pool_});
+  }
   for (bool again = !erase; again;) {
     again = false;
     running_ = &cell;

@@ -86,7 +86,8 @@ class Worker final : public env::Worker {
   // Answers. A reply is addressed by the request that it is made from, which is answered with that.
   Envelope* begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags);
   Envelope* error_reply(Envelope* request, Error error);
-  void send_reply(Envelope* reply);    // takes it
+  Envelope* error_in_place_of(Envelope* reply, Error error);  // to the asker of `reply`, which goes nowhere then
+  void send_reply(Envelope* reply);                           // takes it
   void complete_with(Envelope* reply);  // takes it: sends it, or leaves it to the facets of the running actor
   void complete_with_error(Envelope& request, Error error);
 

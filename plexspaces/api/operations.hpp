@@ -11,7 +11,7 @@
 
 namespace plexspaces {
 class Runtime;
-namespace durable {
+namespace durability {
 class Durability;
 }
 }  // namespace plexspaces
@@ -32,7 +32,7 @@ struct InvokeRequest {
   std::string body;             // JSON of the message; empty: a message with all its defaults
   std::string idempotency_key;  // makes a retry safe; empty: every request is a new one
   std::string traceparent;      // W3C trace context of the caller; empty: none
-  Duration timeout = 30s;       // how long the caller waits; the request may still be carried out after it
+  Duration timeout = 30s;       // a request still queued after it is not carried out; how long to wait is the caller's
 };
 
 struct InvokeReply {
@@ -43,12 +43,13 @@ struct InvokeReply {
 class Operations {
  public:
   /// All outlive the operations.
-  Operations(Runtime& runtime, durable::Durability& durability);
+  Operations(Runtime& runtime, durability::Durability& durability);
 
   /// @error kNotFound: no such type. kInvalidArgument: malformed or ill-fitting body (domain codes PLX-COD-...), no or
   /// more than one default message (lists them). kUnimplemented: the type does not handle the message.
-  /// kFailedPrecondition with domain PLX-API-0003: kRead of a handler that changes state. kDeadlineExceeded: no answer
-  /// in time; the outcome is not known. kResourceExhausted: the actor's mailbox is full. kUnavailable: stopping.
+  /// kFailedPrecondition with domain PLX-API-0003: kRead of a handler that changes state. kDeadlineExceeded: the timeout
+  /// passed while the request was queued. kResourceExhausted: the actor's mailbox is full. kUnavailable: stopping.
+  /// kUnknown: whether it was carried out is not known; retry with the same idempotency key. Any error of the handler.
   void invoke(InvokeRequest request, std::move_only_function<void(Result<InvokeReply>)> done);
 
   /// An error, saying why, while the node cannot serve.
@@ -59,7 +60,7 @@ class Operations {
 
  private:
   Runtime& runtime_;
-  durable::Durability& durability_;
+  durability::Durability& durability_;
 };
 
 }  // namespace plexspaces::api

@@ -32,6 +32,18 @@ constexpr std::array<std::string_view, kProbeCount> kNames = {
     "store: a full overlay pressed the sweep",
     "store: the log file was checkpointed",
     "store: damage was found and refused",
+    "durable: a duplicate joined its open turn",
+    "durable: a duplicate got the stored answer",
+    "durable: an answer was forgotten after its time",
+    "durable: a read waited for the commit it saw",
+    "durable: an actor paused for its commits",
+    "durable: a commit failed and the activation was discarded",
+    "durable: an input was parked",
+    "durable: a message came before an earlier one",
+    "durable: a message came twice",
+    "durable: messages were sent again",
+    "durable: the outbox was found at activation",
+    "durable: an idle activation ended",
 };
 static_assert(!kNames.back().empty(), "every probe has a name");
 

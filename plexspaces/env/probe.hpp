@@ -34,6 +34,19 @@ enum class Probe : std::uint8_t {
   kStoreOverlayPressed,
   kStoreCheckpointed,
   kStoreDamageRefused,
+  // Durable actors.
+  kDuplicateJoined,
+  kDuplicateAnswered,
+  kOutcomeExpired,
+  kReadGated,
+  kCommitsPaused,
+  kCommitFailed,
+  kInputParked,
+  kOutboxGap,
+  kOutboxDuplicate,
+  kOutboxResent,
+  kOutboxRecovered,
+  kPassivated,
   kCount,
 };
 

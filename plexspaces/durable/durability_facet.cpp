@@ -1,0 +1,632 @@
+#include "plexspaces/durable/durability_facet.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "plexspaces/base/hash.hpp"
+#include "plexspaces/base/limits.hpp"
+#include "plexspaces/env/probe.hpp"
+
+namespace plexspaces::durability {
+
+namespace {
+
+constexpr std::size_t kExpiredPerCommitMax = 8;      // outcome rows erased beside a turn
+constexpr std::size_t kAcknowledgedPerCommitMax = 256;
+constexpr Duration kFlushAcknowledgedAfter = 20ms;  // without a turn that would carry them
+constexpr std::string_view kFacetName = "durability";
+
+StoredRequest stored_request(const detail::Envelope& envelope) {
+  if (envelope.context == nullptr || envelope.context->request == nullptr) return {};
+  const RequestContext& request = *envelope.context->request;
+  return {request.tenant, request.name_space, request.principal, request.traceparent};
+}
+
+// Empty for a deletion, and for a message that cannot be written (text that is not UTF-8, from inside the process).
+std::string encoded_input(const Turn& turn) {
+  std::string payload;
+  bool erase = turn.delivery() != nullptr && turn.delivery()->erase;
+  if (!erase && !encode(*turn.input->type->value, turn.input->payload(), payload)) payload.clear();
+  return payload;
+}
+
+std::uint64_t request_hash(const Turn& turn, std::string_view payload) {
+  return stable_hash(payload, stable_hash(turn.input->type->value->name));
+}
+
+template <class T>
+Status read_row(std::string_view bytes, std::string_view what, T& into) {
+  auto value = decode<T>(bytes);
+  if (!value)
+    return fail(Code::kDataLoss, fmt::format("a stored {} cannot be read: {}", what, value.error().message()), "PLX-DUR-0001");
+  into = std::move(*value);
+  return {};
+}
+
+}  // namespace
+
+Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key) {
+  LoadedActor loaded;
+  PLX_TRY(row, store.load(key));
+  loaded.sequence = row.sequence;
+  if (!row.value.empty()) PLX_TRY_STATUS(read_row(row.value, "actor", loaded.actor));
+  std::string actor_row = key.to_row();
+  std::string prefix = actor_row + '\0';
+  Status read;
+  auto scan = [&](store::Table table, auto visit) -> Status {
+    PLX_TRY_STATUS(store.scan(table, prefix, [&](std::string_view row_key, std::string_view value) {
+      read = visit(key_suffix(row_key, actor_row.size()), value);
+      return read.has_value();
+    }));
+    return read;
+  };
+  PLX_TRY_STATUS(scan(store::Table::kOutcome, [&](std::string_view suffix, std::string_view value) {
+    loaded.outcomes.emplace_back(suffix, StoredOutcome{});
+    return read_row(value, "outcome", loaded.outcomes.back().second);
+  }));
+  PLX_TRY_STATUS(scan(store::Table::kPeer, [&](std::string_view suffix, std::string_view value) -> Status {
+    PLX_TRY(peer, ActorKey::from_row(suffix.substr(1)));
+    auto& peers = suffix.front() == 'i' ? loaded.senders : loaded.receivers;
+    peers.emplace_back(std::move(peer), StoredPeer{});
+    return read_row(value, "peer", peers.back().second);
+  }));
+  PLX_TRY_STATUS(scan(store::Table::kOutbox, [&](std::string_view suffix, std::string_view value) {
+    loaded.outbox.emplace_back(outbox_id_of(suffix), StoredMessage{});
+    return read_row(value, "message", loaded.outbox.back().second);
+  }));
+  return loaded;
+}
+
+DurabilityFacet::DurabilityFacet(Durability& durability, Activation& activation, DurableOptions options)
+    : durability_(durability),
+      activation_(activation),
+      options_(options),
+      row_(activation.key().to_row()),
+      resend_after_(options.resend_after),
+      resend_alarm_(activation, [this] { resend(); }),
+      flush_alarm_(activation, [this] { flush_acknowledged(); }) {}
+
+DurabilityFacet::~DurabilityFacet() {
+  durability_.outbox_pending_.fetch_sub(static_cast<std::int64_t>(outbox_.size()), std::memory_order_relaxed);
+}
+
+std::int64_t DurabilityFacet::wall_ms() const { return durability_.clock_.wall_now().time_since_epoch().count(); }
+
+bool DurabilityFacet::is_durable(const ActorKey& key) const {
+  const ActorType* type = durability_.runtime_.types().find(key.type);
+  if (type == nullptr) return false;
+  for (const FacetSpec& facet : type->facets)
+    if (facet.name == kFacetName) return true;
+  return false;
+}
+
+// ---- loading -------------------------------------------------------------------------------------------------------
+
+Facet::Ready DurabilityFacet::on_activate(Activation& activation) {
+  durability_.lane_.run([&runtime = activation.runtime(), id = activation.id(), key = activation.key()](store::Store& store) {
+    runtime.post(id, [loaded = load_actor(store, key)](Activation& target) mutable {
+      target.facet<DurabilityFacet>()->loaded(std::move(loaded));
+    });
+  });
+  return Ready::kLater;
+}
+
+void DurabilityFacet::loaded(Result<LoadedActor> result) {
+  if (!result) return activation_.failed(result.error().with_prefix(activation_.key().to_string()));
+  StateView state = activation_.state();
+  actor_ = std::move(result->actor);
+  if (!actor_.deleted && actor_.incarnation > 0) {
+    if (actor_.state_type != state.type->name)
+      return activation_.failed(Error(Code::kFailedPrecondition,
+                                      fmt::format("{}: the stored state is a {}, the program's a {}",
+                                                  activation_.key().to_string(), actor_.state_type, state.type->name),
+                                      "PLX-DUR-0002"));
+    if (Status read = decode(*state.type, actor_.state.data, state.value, &unknown_fields_); !read)
+      return activation_.failed(Error(Code::kDataLoss,
+                                      fmt::format("{}: the stored state cannot be read: {}",
+                                                  activation_.key().to_string(), read.error().message()),
+                                      "PLX-DUR-0001"));
+  }
+  actor_.state.data.clear();
+  sequence_ = result->sequence;
+  if (Status encoded = encode_state(state_bytes_); !encoded) return activation_.failed(encoded.error());
+#ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
+  if (result->outcomes.size() > 1) result->outcomes.erase(result->outcomes.begin(), result->outcomes.end() - 1);
+#endif
+  for (auto& [key, outcome] : result->outcomes) {
+    requests_by_age_.emplace_back(outcome.at_ms, key);
+    requests_.emplace(key, KnownRequest{false, std::move(outcome), {}});
+  }
+  std::ranges::sort(requests_by_age_);
+  for (auto& [key, peer] : result->senders) senders_.emplace(std::move(key), peer);
+  for (auto& [key, peer] : result->receivers) receivers_[std::move(key)].last_sequence = peer.sequence;
+  for (auto& [id, message] : result->outbox) {
+    receivers_[from_stored(message.receiver)].unacknowledged.emplace(message.sequence, id);
+    outbox_.emplace(id, std::move(message));
+  }
+  durability_.counters_.loaded.fetch_add(1, std::memory_order_relaxed);
+  durability_.outbox_loaded(activation_.key(), outbox_.size());
+  loaded_ = true;
+  activation_.ready();
+  if (!outbox_.empty()) {
+    reached(Probe::kOutboxRecovered);
+    resend();
+  }
+}
+
+// ---- before the handler --------------------------------------------------------------------------------------------
+
+Facet::Admission DurabilityFacet::admit(Turn& turn) {
+  attempts_ = 0;
+  if (failure_) {
+    activation_.answer(std::move(turn.input), *failure_);
+    return Admission::kTaken;
+  }
+  const Delivery* delivery = turn.delivery();
+  if (delivery == nullptr || turn.read_only()) return Admission::kRun;
+  switch (delivery->id.kind) {
+    case InputId::Kind::kNone:
+      return Admission::kRun;
+    case InputId::Kind::kClient:
+      return admit_client(turn);
+    case InputId::Kind::kActor:
+      return admit_actor(turn);
+  }
+  std::unreachable();
+}
+
+bool DurabilityFacet::is_expired(const StoredOutcome& outcome) const {
+  auto retention = std::chrono::duration_cast<std::chrono::milliseconds>(options_.outcome_retention).count();
+  return outcome.at_ms + retention <= wall_ms();
+}
+
+Facet::Admission DurabilityFacet::admit_client(Turn& turn) {
+  const std::string& key = turn.delivery()->id.client_key;
+  auto refuse = [&](Code code, std::string message, std::string_view domain) {
+    activation_.answer(std::move(turn.input), Error(code, std::move(message), domain));
+    return Admission::kTaken;
+  };
+  auto found = requests_.find(key);
+  if (found == requests_.end()) {
+    auto made = time_of_key(key);
+    auto retention = std::chrono::duration_cast<std::chrono::milliseconds>(options_.outcome_retention);
+    if (made && *made + retention <= durability_.clock_.wall_now())
+      return refuse(Code::kFailedPrecondition,
+                    "the idempotency key is older than answers are remembered: whether its request was carried out is "
+                    "not known any more; read the actor, then use a new key",
+                    "PLX-DUR-0003");
+    if (requests_.size() >= options_.outcomes_max)
+      return refuse(Code::kResourceExhausted, "the actor remembers as many answers as outcomes_max allows: retry later",
+                    "PLX-DUR-0004");
+    return Admission::kRun;
+  }
+  KnownRequest& known = found->second;
+  if (!known.open && is_expired(known.outcome)) {
+    reached(Probe::kOutcomeExpired);
+    requests_.erase(found);
+    return Admission::kRun;
+  }
+  if (known.outcome.request_hash != request_hash(turn, encoded_input(turn)))
+    return refuse(Code::kInvalidArgument, "the idempotency key was used with another request: use a new key",
+                  "PLX-DUR-0005");
+  durability_.counters_.duplicates.fetch_add(1, std::memory_order_relaxed);
+  if (known.open) {
+    reached(Probe::kDuplicateJoined);
+    known.waiting.push_back(std::move(turn.input));
+  } else if (known.outcome.code != 0) {
+    activation_.answer(std::move(turn.input), error_of(known.outcome));
+  } else {
+    reached(Probe::kDuplicateAnswered);
+    activation_.answer(std::move(turn.input), known.outcome.reply.data);
+  }
+  return Admission::kTaken;
+}
+
+Facet::Admission DurabilityFacet::admit_actor(Turn& turn) {
+  const InputId& id = turn.delivery()->id;
+  std::uint64_t last = senders_[id.sender].sequence;
+  if (id.sequence == last + 1) return Admission::kRun;
+  if (id.sequence > last + 1) {
+    // An earlier one is missing: the sender sends all again, in order.
+    reached(Probe::kOutboxGap);
+    return Admission::kTaken;
+  }
+  reached(Probe::kOutboxDuplicate);
+  durability_.counters_.duplicates.fetch_add(1, std::memory_order_relaxed);
+  // Applied, but perhaps not committed yet: then its own commit acknowledges it.
+  for (const PendingTurn& pending : pending_)
+    if (pending.sender == id.sender && pending.sender_sequence >= id.sequence) return Admission::kTaken;
+  acknowledge(id.sender, last);
+  return Admission::kTaken;
+}
+
+void DurabilityFacet::acknowledge(const ActorKey& sender, std::uint64_t sequence) {
+  // A sender that is not live has been acknowledged nothing: it sends again when it is, and is told then.
+  if (auto id = durability_.runtime_.find_activation(sender))
+    durability_.runtime_.post(*id, [receiver = activation_.key(), sequence](Activation& target) {
+      if (auto* facet = target.facet<DurabilityFacet>()) facet->acknowledged(receiver, sequence);
+    });
+}
+
+// ---- after the handler ---------------------------------------------------------------------------------------------
+
+Status DurabilityFacet::encode_state(std::string& bytes) const {
+  StateView state = activation_.state();
+  bytes.clear();
+  return encode(*state.type, state.value, bytes, unknown_fields_);
+}
+
+// The actor as it was before the running turn.
+void DurabilityFacet::restore_state() {
+  activation_.replace_actor();
+  StateView state = activation_.state();
+  Status read = decode(*state.type, state_bytes_, state.value);
+  PLX_CHECK(read.has_value(), "a state that was encoded can be decoded");
+}
+
+Facet::Recovery DurabilityFacet::on_error(Turn& turn) {
+  restore_state();
+  if (++attempts_ < options_.attempts_max) return Recovery::kRetry;
+  reached(Probe::kInputParked);
+  durability_.counters_.parked.fetch_add(1, std::memory_order_relaxed);
+  turn.error = Error(Code::kInternal, fmt::format("given up after {} attempts: {}", attempts_, turn.error->message()),
+                     "PLX-DUR-0006");
+  return Recovery::kCommit;
+}
+
+Facet::Gate DurabilityFacet::commit(Turn& turn) {
+  const Delivery* delivery = turn.delivery();
+  bool erase = delivery != nullptr && delivery->erase;
+  bool reads = !erase && turn.effects.sends.empty() && (turn.handler == nullptr || turn.read_only());
+  if (reads) {
+    if (pending_.empty()) return Gate::kOpen;
+    reached(Probe::kReadGated);
+    pending_.back().reads.push_back(std::move(turn.effects));
+    return Gate::kHeld;
+  }
+
+  store::Commit commit;
+  PendingTurn pending;
+  StoredActor before = actor_;
+  if (Status prepared = prepare(turn, commit, pending); !prepared) {
+    // Nothing of the turn may stay but its answer, the error: a sender must not send it for ever.
+    reached(Probe::kInputParked);
+    durability_.counters_.parked.fetch_add(1, std::memory_order_relaxed);
+    actor_ = before;
+    restore_state();
+    turn.effects.sends.clear();
+    if (turn.effects.reply != nullptr)
+      turn.effects.reply = activation_.error_in_place_of(std::move(turn.effects.reply), prepared.error());
+    commit = {};
+    pending = {};
+    Status again = prepare(turn, commit, pending);
+    PLX_CHECK(again.has_value(), "the state before the turn can be stored");
+  }
+  submit(std::move(commit), std::move(pending));
+  return Gate::kHeld;
+}
+
+// Everything that can fail comes first and leaves the facet as it was, but for actor_.
+
+Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& pending) {
+  const Delivery* delivery = turn.delivery();
+  bool erase = delivery != nullptr && delivery->erase;
+  if (erase) {
+    unknown_fields_.clear();
+    actor_.deleted = true;
+    if (actor_.incarnation == 0) actor_.incarnation = 1;
+  } else if (actor_.incarnation == 0 || actor_.deleted) {
+    ++actor_.incarnation;
+    actor_.deleted = false;
+  }
+  std::string bytes;
+  PLX_TRY_STATUS(encode_state(bytes));
+  if (bytes.size() > kPayloadBytesMax)
+    return fail(Code::kResourceExhausted,
+                fmt::format("the state of {} has {} bytes; the limit is {}", activation_.key().to_string(), bytes.size(),
+                            kPayloadBytesMax),
+                "PLX-DUR-0007");
+  PLX_TRY_STATUS(add_messages(turn, commit, pending));
+  pending.effects.reply = std::move(turn.effects.reply);
+
+  StoredTurn entry;
+  entry.request = stored_request(*turn.input);
+  if (!erase) entry.type = turn.input->type->value->name;
+  entry.payload.data = encoded_input(turn);
+  if (pending.effects.reply != nullptr && pending.effects.reply->is(detail::Envelope::kFailed))
+    entry.code = static_cast<std::uint32_t>(pending.effects.reply->payload_as<Error>().code());
+  if (delivery != nullptr) {
+    const InputId& id = delivery->id;
+    entry.input_kind = static_cast<std::uint32_t>(id.kind);
+    if (id.kind == InputId::Kind::kClient) {
+      entry.client_key = pending.client_key = id.client_key;
+      add_outcome(turn, entry.payload.data, commit, pending);
+    } else if (id.kind == InputId::Kind::kActor) {
+      entry.sender = to_stored(id.sender);
+      entry.incarnation = id.incarnation;
+      entry.sequence = id.sequence;
+      pending.sender = id.sender;
+      pending.sender_sequence = id.sequence;
+      StoredPeer& peer = senders_[id.sender];
+      peer = {id.incarnation, id.sequence};
+      commit.mutations.push_back({store::Table::kPeer, sender_row(row_, id.sender), encode(peer), {}});
+    }
+  }
+  commit.records.push_back(encode(entry));
+  erase_expired_outcomes(commit);
+  state_bytes_ = std::move(bytes);
+  return {};
+}
+
+Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingTurn& pending) {
+  if (outbox_.size() + turn.effects.sends.size() > options_.outbox_messages_max)
+    return fail(Code::kResourceExhausted,
+                fmt::format("{} has {} messages that their receivers have not acknowledged; the limit is {}",
+                            activation_.key().to_string(), outbox_.size(), options_.outbox_messages_max),
+                "PLX-DUR-0008", Retry::kBackoff);
+  // First what can fail.
+  std::vector<std::string> payloads(turn.effects.sends.size());
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    Effect& effect = turn.effects.sends[i];
+    auto* receiver = std::get_if<ActorKey>(&effect.target);
+    if (receiver == nullptr || !is_durable(*receiver)) continue;
+    PLX_TRY_STATUS(encode(*effect.message->type->value, effect.message->payload(), payloads[i]));
+    if (payloads[i].size() > kPayloadBytesMax)
+      return fail(Code::kResourceExhausted,
+                  fmt::format("a {} has {} bytes; the limit is {}", effect.message->type->value->name, payloads[i].size(),
+                              kPayloadBytesMax),
+                  "PLX-DUR-0009");
+  }
+  for (std::size_t i = 0; i < payloads.size(); ++i) {
+    Effect& effect = turn.effects.sends[i];
+    auto* key = std::get_if<ActorKey>(&effect.target);
+    if (key == nullptr || !is_durable(*key)) {
+      pending.effects.sends.push_back(std::move(effect));
+      continue;
+    }
+    Receiver& receiver = receivers_[*key];
+    std::uint64_t id = ++actor_.last_outbox_id;
+    StoredMessage message;
+    message.receiver = to_stored(*key);
+    message.incarnation = actor_.incarnation;
+    message.sequence = ++receiver.last_sequence;
+    message.type = effect.message->type->value->name;
+    message.payload.data = std::move(payloads[i]);
+    message.request = stored_request(*turn.input);
+    commit.mutations.push_back({store::Table::kOutbox, outbox_row(row_, id), encode(message), store::Precondition::kAbsent});
+    commit.mutations.push_back(
+        {store::Table::kPeer, receiver_row(row_, *key), encode(StoredPeer{message.incarnation, message.sequence}), {}});
+    receiver.unacknowledged.emplace(message.sequence, id);
+    outbox_.emplace(id, std::move(message));
+    pending.messages.push_back({id, std::move(effect.message)});
+  }
+  return {};
+}
+
+void DurabilityFacet::add_outcome(const Turn& turn, std::string_view payload, store::Commit& commit,
+                                  PendingTurn& pending) {
+  KnownRequest known;
+  if (const detail::EnvelopePtr& reply = pending.effects.reply; reply != nullptr) {
+    if (reply->is(detail::Envelope::kFailed)) {
+      known.outcome = to_stored(reply->payload_as<Error>());
+    } else if (Status encoded = encode(*reply->type->reply, reply->payload(), known.outcome.reply.data); !encoded) {
+      known.outcome = to_stored(encoded.error());
+    }
+  }
+  known.outcome.request_hash = request_hash(turn, payload);
+  known.outcome.at_ms = wall_ms();
+  commit.mutations.push_back(
+      {store::Table::kOutcome, outcome_row(row_, pending.client_key), encode(known.outcome), {}});
+#ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
+  std::erase_if(requests_, [](const auto& entry) { return !entry.second.open; });
+#endif
+  requests_by_age_.emplace_back(known.outcome.at_ms, pending.client_key);
+  requests_.insert_or_assign(pending.client_key, std::move(known));
+}
+
+void DurabilityFacet::erase_expired_outcomes(store::Commit& commit) {
+  for (std::size_t n = 0; n < kExpiredPerCommitMax && !requests_by_age_.empty(); ++n) {
+    auto& [at_ms, key] = requests_by_age_.front();
+    auto found = requests_.find(key);
+    bool stale = found == requests_.end() || found->second.outcome.at_ms != at_ms;  // the key was used again since
+    if (!stale) {
+      if (found->second.open || !is_expired(found->second.outcome)) return;
+      requests_.erase(found);
+      commit.mutations.push_back({store::Table::kOutcome, outcome_row(row_, key), std::nullopt, {}});
+    }
+    requests_by_age_.pop_front();
+  }
+}
+
+void DurabilityFacet::erase_acknowledged(store::Commit& commit) {
+  std::size_t count = std::min(acknowledged_.size(), kAcknowledgedPerCommitMax);
+  for (std::size_t i = 0; i < count; ++i)
+    commit.mutations.push_back({store::Table::kOutbox, outbox_row(row_, acknowledged_[i]), std::nullopt, {}});
+  acknowledged_.erase(acknowledged_.begin(), acknowledged_.begin() + static_cast<std::ptrdiff_t>(count));
+}
+
+// ---- committing ----------------------------------------------------------------------------------------------------
+
+void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
+  erase_acknowledged(commit);
+  StoredActor row = actor_;
+  row.state_type = activation_.state().type->name;
+  if (!row.deleted) row.state.data = state_bytes_;
+  commit.mutations.push_back({store::Table::kActor, row_, encode(row), {}});
+  commit.actor = activation_.key();
+  commit.epoch = durability_.lane_.store().epoch(commit.actor.shard());
+  commit.expected_sequence = sequence_++;
+  pending_.push_back(std::move(pending));
+  durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending_.back().messages.size()),
+                                        std::memory_order_relaxed);
+  if (pending_.size() >= options_.uncommitted_turns_max && !paused_) {
+    reached(Probe::kCommitsPaused);
+    paused_ = true;
+    activation_.pause();
+  }
+  durability_.lane_.commit(
+      std::move(commit), [&runtime = durability_.runtime_, &durability = durability_, id = activation_.id()](
+                             store::Outcome outcome, const Error* error) {
+        if (outcome == store::Outcome::kUnknown && error != nullptr) durability.store_failed(*error);
+        std::optional<Error> copy;
+        if (error != nullptr) copy = *error;
+        runtime.post(id, [outcome, copy = std::move(copy)](Activation& target) mutable {
+          target.facet<DurabilityFacet>()->committed(outcome, std::move(copy));
+        });
+      });
+}
+
+void DurabilityFacet::committed(store::Outcome outcome, std::optional<Error> error) {
+  PendingTurn turn = std::move(pending_.front());
+  pending_.pop_front();
+  if (outcome == store::Outcome::kDone) {
+    durability_.counters_.commits.fetch_add(1, std::memory_order_relaxed);
+    settle(std::move(turn));
+    if (paused_ && !failure_ && pending_.size() < options_.uncommitted_turns_max) {
+      paused_ = false;
+      activation_.resume();
+    }
+    return;
+  }
+  Error answer =
+      outcome == store::Outcome::kUnknown
+          ? Error(Code::kUnknown, "whether the request was carried out is not known: the store has failed; retry with the same key",
+                  "PLX-DUR-0010", Retry::kSame)
+      : outcome == store::Outcome::kRefused
+          ? Error(Code::kResourceExhausted, "the request was not carried out: the store refused it", "PLX-DUR-0011",
+                  Retry::kBackoff)
+          : Error(Code::kUnavailable, "the request was not carried out: another owner has the actor, or an earlier turn failed; retry",
+                  "PLX-DUR-0012", Retry::kSame);
+  if (error) answer = answer.caused_by(*std::move(error));
+  if (!failure_) {
+    reached(Probe::kCommitFailed);
+    failure_ = answer;
+    if (!paused_) activation_.pause();
+    paused_ = true;
+  }
+  abandon(std::move(turn), answer);
+  if (pending_.empty()) activation_.discard(!outbox_.empty());
+}
+
+void DurabilityFacet::settle(PendingTurn turn) {
+  if (!turn.client_key.empty()) {
+    auto found = requests_.find(turn.client_key);
+    if (found != requests_.end() && found->second.open) {
+      KnownRequest& known = found->second;
+      known.open = false;
+      for (detail::EnvelopePtr& request : std::exchange(known.waiting, {})) {
+        if (known.outcome.code != 0)
+          activation_.answer(std::move(request), error_of(known.outcome));
+        else
+          activation_.answer(std::move(request), known.outcome.reply.data);
+      }
+    }
+  }
+  activation_.emit(std::move(turn.effects));
+  for (Effects& effects : turn.reads) activation_.emit(std::move(effects));
+  for (OutgoingMessage& message : turn.messages) {
+    auto stored = outbox_.find(message.id);
+    send_message(std::move(message.envelope), stored->second);
+  }
+  if (!turn.messages.empty()) arm_resend();
+  if (turn.sender) acknowledge(*turn.sender, turn.sender_sequence);
+}
+
+void DurabilityFacet::abandon(PendingTurn turn, const Error& error) {
+  if (!turn.client_key.empty()) {
+    auto found = requests_.find(turn.client_key);
+    if (found != requests_.end())
+      for (detail::EnvelopePtr& request : std::exchange(found->second.waiting, {})) activation_.answer(std::move(request), error);
+  }
+  if (turn.effects.reply != nullptr) activation_.emit_error(std::move(turn.effects.reply), error);
+  for (Effects& effects : turn.reads)
+    if (effects.reply != nullptr) activation_.emit_error(std::move(effects.reply), error);
+  for (OutgoingMessage& message : turn.messages) outbox_.erase(message.id);
+  durability_.outbox_pending_.fetch_sub(static_cast<std::int64_t>(turn.messages.size()), std::memory_order_relaxed);
+}
+
+// ---- the outbox ----------------------------------------------------------------------------------------------------
+
+void DurabilityFacet::send_message(detail::EnvelopePtr envelope, const StoredMessage& message) {
+  ActorKey receiver = from_stored(message.receiver);
+  InputId& id = envelope->delivery()->id;
+  id.kind = InputId::Kind::kActor;
+  id.sender = activation_.key();
+  id.incarnation = message.incarnation;
+  id.sequence = message.sequence;
+  const auto& unacknowledged = receivers_[receiver].unacknowledged;
+  id.lowest_unacknowledged = unacknowledged.empty() ? message.sequence : unacknowledged.begin()->first;
+  // What is refused now (a full mailbox) is sent again later.
+  static_cast<void>(durability_.runtime_.deliver(envelope.release()));
+}
+
+void DurabilityFacet::arm_resend() {
+  if (!outbox_.empty() && !resend_alarm_.armed()) resend_alarm_.arm(activation_.now() + resend_after_);
+}
+
+void DurabilityFacet::resend() {
+  // Messages of turns in flight are in the outbox already; they go out with their commit.
+  std::uint64_t first_uncommitted = UINT64_MAX;
+  for (const PendingTurn& turn : pending_)
+    if (!turn.messages.empty()) {
+      first_uncommitted = turn.messages.front().id;
+      break;
+    }
+  for (const auto& [id, message] : outbox_) {
+    if (id >= first_uncommitted) break;
+    ActorKey receiver = from_stored(message.receiver);
+    const ActorType* type = durability_.runtime_.types().find(receiver.type);
+    const Handler* handler = type == nullptr ? nullptr : type->find(message.type);
+    if (handler == nullptr) continue;  // of another version of the program: kept until one handles it
+    Delivery delivery{receiver, {}, false, 0};
+    detail::EnvelopePtr envelope(detail::make_keyed_envelope(nullptr, *handler->message, std::move(delivery)));
+    if (!decode(*handler->message->value, message.payload.data, envelope->payload())) continue;
+    auto request = std::make_shared<RequestContext>();
+    request->tenant = message.request.tenant;
+    request->name_space = message.request.name_space;
+    request->principal = message.request.principal;
+    request->traceparent = message.request.traceparent;
+    envelope->context = detail::new_context(nullptr);
+    envelope->context->request = std::move(request);
+    durability_.counters_.resent.fetch_add(1, std::memory_order_relaxed);
+    send_message(std::move(envelope), message);
+  }
+  reached(Probe::kOutboxResent);
+  resend_alarm_.disarm();
+  if (!outbox_.empty()) resend_alarm_.arm(activation_.now() + resend_after_);
+  resend_after_ = std::min(resend_after_ * 2, options_.resend_after_max);
+}
+
+void DurabilityFacet::acknowledged(const ActorKey& key, std::uint64_t sequence) {
+  if (!loaded_) return;
+  auto found = receivers_.find(key);
+  if (found == receivers_.end()) return;
+  auto& unacknowledged = found->second.unacknowledged;
+  while (!unacknowledged.empty() && unacknowledged.begin()->first <= sequence) {
+    std::uint64_t id = unacknowledged.begin()->second;
+    unacknowledged.erase(unacknowledged.begin());
+    outbox_.erase(id);
+    acknowledged_.push_back(id);
+    durability_.outbox_pending_.fetch_sub(1, std::memory_order_relaxed);
+  }
+  resend_after_ = options_.resend_after;
+  if (outbox_.empty()) resend_alarm_.disarm();
+  if (acknowledged_.size() >= kAcknowledgedPerCommitMax)
+    flush_acknowledged();
+  else if (!acknowledged_.empty() && !flush_alarm_.armed())
+    flush_alarm_.arm(activation_.now() + kFlushAcknowledgedAfter);
+}
+
+// A commit of its own, when no turn came that could carry the erasures.
+void DurabilityFacet::flush_acknowledged() {
+  if (acknowledged_.empty() || failure_) return;
+  submit(store::Commit{}, PendingTurn{});
+}
+
+bool DurabilityFacet::on_passivate(Activation&) {
+  if (!acknowledged_.empty()) flush_acknowledged();
+  return loaded_ && pending_.empty() && outbox_.empty() && acknowledged_.empty() && !failure_;
+}
+
+}  // namespace plexspaces::durability
