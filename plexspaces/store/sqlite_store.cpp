@@ -23,7 +23,7 @@ namespace plexspaces::store {
 
 namespace {
 
-constexpr std::array kTables{Table::kActor, Table::kOutcome, Table::kSender, Table::kOutbox};
+constexpr std::array kTables{Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox};
 constexpr std::array<std::string_view, 4> kTableNames{"actor", "outcome", "sender", "outbox"};
 constexpr std::string_view kApplicationId = "1347179603";  // "PLXS", in the file's header
 
@@ -659,25 +659,22 @@ Status SqliteStore::scan(Table table, std::string_view prefix,
   if (!end.empty()) scan.bind(2, std::string_view(end));
 
   // Merges the overlay's rows with the table's; where both have a key, the overlay is newer.
-  const Overlay::Rows& newer = overlay_.rows(table);
-  auto at = newer.lower_bound(prefix);
+  Overlay::Scan newer(overlay_, table, prefix);
   auto stored = scan.step();
   for (;;) {
     if (!stored) return std::unexpected(explain(stored.error()));
-    bool has_newer = at != newer.end() && at->first.starts_with(prefix);
-    if (!has_newer && !*stored) return {};
+    if (newer.done() && !*stored) return {};
     std::string_view stored_key = *stored ? scan.blob(0) : std::string_view();
-    int order = !has_newer ? 1 : !*stored ? -1 : std::string_view(at->first).compare(stored_key);
-    bool from_overlay = order <= 0 && at->second.held != Overlay::Held::kTableValue;
-    if (from_overlay) {
-      if (at->second.held == Overlay::Held::kValue && !visit(at->first, at->second.value)) return {};
+    int order = newer.done() ? 1 : !*stored ? -1 : std::string_view(newer.key()).compare(stored_key);
+    if (order <= 0 && newer.row().held != Overlay::Held::kTableValue) {
+      if (newer.row().held == Overlay::Held::kValue && !visit(newer.key(), newer.row().value)) return {};
     } else if (order >= 0) {
       PLX_TRY(payload, unseal(scan.blob(1), table, stored_key, actor ? scan.number(2) : 0));
       bool has_value = !actor || (!payload.empty() && payload.back() == '\1');
       if (actor && has_value) payload.remove_suffix(1);
       if (has_value && !visit(stored_key, payload)) return {};
     }
-    if (order <= 0) ++at;
+    if (order <= 0) newer.next();
     if (order >= 0) stored = scan.step();
   }
 }
