@@ -1,8 +1,5 @@
 #include "plexspaces/cli/run.hpp"
 
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <cstddef>
 #include <cstdio>
@@ -11,6 +8,9 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "plexspaces/actor/types.hpp"
 #include "plexspaces/cli/command_line.hpp"
@@ -47,7 +47,8 @@ void complain(const std::string& program, std::string_view text) {
 
 std::string text_of(const Error& error) {
   std::string text = error.message();
-  for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause()) text += "; because " + cause->message();
+  for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause())
+    text += "; because " + cause->message();
   if (!error.domain().empty()) text += fmt::format(" [{}]", error.domain());
   return text;
 }
@@ -57,7 +58,8 @@ Result<std::string> read_config_file(const std::string& path) {
   PLX_TRY(file, disk.open(path, env::Disk::Open::kExisting));
   PLX_TRY(size, file->size());
   if (size > kConfigFileBytesMax)
-    return fail(Code::kInvalidArgument, fmt::format("'{}' has {} bytes; a configuration has at most {}", path, size, kConfigFileBytesMax),
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' has {} bytes; a configuration has at most {}", path, size, kConfigFileBytesMax),
                 "PLX-CLI-0002");
   std::string text(size, '\0');
   PLX_TRY(count, file->read(0, std::as_writable_bytes(std::span(text))));
@@ -75,7 +77,8 @@ Result<node::LoadedConfig> load(const CommandLine& line) {
   for (char** variable = environ; *variable != nullptr; ++variable) {
     std::string_view text(*variable);
     std::size_t equals = text.find('=');
-    if (equals != std::string_view::npos) sources.environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
+    if (equals != std::string_view::npos)
+      sources.environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
   return node::load_config(sources);
 }
@@ -90,7 +93,8 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   std::string text;
   for (const auto& row : rows) {
     std::string line;
-    for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}", row[i], i + 1 < row.size() ? widths[i] + 2 : 0);
+    for (std::size_t i = 0; i < row.size(); ++i)
+      line += fmt::format("{:<{}}", row[i], i + 1 < row.size() ? widths[i] + 2 : 0);
     text += line + "\n";
   }
   return text;
@@ -131,8 +135,8 @@ int run_dev(const std::string& program, const node::Config& config, const Types&
     return kExitFailed;
   }
   auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(clock.now() - began).count();
-  print(fmt::format("PlexSpaces {}  {} ready in {} ms\n  http       {}\n  data       {} (sqlite, synchronous=full)\n", PLX_VERSION,
-                    config.node.name, milliseconds, (*node)->http_url(), config.data.directory));
+  print(fmt::format("PlexSpaces {}  {} ready in {} ms\n  http       {}\n  data       {} (sqlite, synchronous=full)\n",
+                    PLX_VERSION, config.node.name, milliseconds, (*node)->http_url(), config.data.directory));
 
   std::string_view signal = signals.wait();
   complain(program, fmt::format("{}: stopping", signal));
@@ -156,10 +160,17 @@ int run(int argc, char** argv, const std::function<void(Types&)>& register_types
     return kExitUsage;
   }
   switch (line->command) {
-    case Command::kHelp: print(line->help); return kExitOk;
-    case Command::kVersion: print("PlexSpaces " PLX_VERSION "\n"); return kExitOk;
-    case Command::kConfigDescribe: print(node::describe_config()); return kExitOk;
-    default: break;
+    case Command::kHelp:
+      print(line->help);
+      return kExitOk;
+    case Command::kVersion:
+      print("PlexSpaces " PLX_VERSION "\n");
+      return kExitOk;
+    case Command::kConfigDescribe:
+      print(node::describe_config());
+      return kExitOk;
+    default:
+      break;
   }
 
   Types types;

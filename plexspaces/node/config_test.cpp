@@ -1,6 +1,9 @@
 #include "plexspaces/node/config.hpp"
 
+#include <fstream>
+#include <iterator>
 #include <set>
+#include <string>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -120,6 +123,14 @@ TEST(ConfigTest, NumbersHaveUnits) {
 TEST(ConfigTest, TheReferenceHasEveryKey) {
   for (const ConfigKey& key : config_keys())
     EXPECT_THAT(describe_config(), HasSubstr("| `" + key.name + "` | `" + key.default_value));
+}
+
+TEST(ConfigTest, TheReferenceInTheDocsIsUpToDate) {
+  std::ifstream file(PLX_CONFIG_REFERENCE);
+  ASSERT_TRUE(file);
+  std::string page{std::istreambuf_iterator<char>(file), {}};
+  EXPECT_THAT(page, HasSubstr(describe_config()))
+      << "put the output of `plexspaces config describe` into docs/configuration.md";
 }
 
 }  // namespace

@@ -31,8 +31,8 @@ class Node {
   using OnStoreFailure = std::function<void(const Error&)>;
 
   /// `types` outlives the node.
-  /// @error what is wrong and which key changes it: types registered wrongly, a data directory that is not writable, held
-  /// by another process, damaged or of a newer version, a port in use. Nothing is left running.
+  /// @error what is wrong and which key changes it: types registered wrongly, a data directory that is not writable,
+  /// held by another process, damaged or of a newer version, a port in use. Nothing is left running.
   static Result<std::unique_ptr<Node>> start(const Config& config, const Types& types, OnStoreFailure on_store_failure);
   ~Node();  // stop(0)s
 
@@ -41,8 +41,8 @@ class Node {
   std::uint16_t http_port() const;
   Runtime& runtime();
 
-  /// Refuses new requests, lets those in flight end for at most `grace`, then closes what is left; what was acknowledged
-  /// stays (INV-A8). A second call does nothing.
+  /// Refuses new requests, lets those in flight end for at most `grace`, then closes what is left; what was
+  /// acknowledged stays (INV-A8). A second call does nothing.
   void stop(Duration grace);
 
  private:

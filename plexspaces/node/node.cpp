@@ -1,0 +1,134 @@
+#include "plexspaces/node/node.hpp"
+
+#include <string_view>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/api/operations.hpp"
+#include "plexspaces/durable/durability.hpp"
+#include "plexspaces/env/posix/clock.hpp"
+#include "plexspaces/env/posix/disk.hpp"
+#include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/env/posix/random.hpp"
+#include "plexspaces/http/gateway.hpp"
+#include "plexspaces/http/server.hpp"
+#include "plexspaces/store/sqlite_store.hpp"
+
+namespace plexspaces::node {
+
+namespace {
+
+// The same error, with the key that changes what it is about.
+std::unexpected<Error> with_key(const Error& error, std::string_view key, std::string_view value) {
+  Error hinted(error.code(), fmt::format("{} ({} = '{}'; change it with --{}=...)", error.message(), key, value, key),
+               error.domain(), error.retry());
+  return std::unexpected(error.cause() == nullptr ? hinted : hinted.caused_by(*error.cause()));
+}
+
+bool is_loopback(std::string_view address) { return address.starts_with("127.") || address == "::1"; }
+
+RuntimeOptions runtime_options(const Config& config) {
+  RuntimeOptions options;
+  options.node_name = config.node.name;
+  options.mailbox_messages_max = config.runtime.mailbox_messages_max;
+  return options;
+}
+
+http::ServerOptions server_options(const Config& config) {
+  http::ServerOptions options;
+  options.address = config.http.address;
+  options.port = config.http.port;
+  options.body_bytes_max = config.http.body_bytes_max;
+  options.connections_max = config.http.connections_max;
+  options.request_timeout = config.http.request_timeout;
+  options.deadlines.idle_timeout = config.http.idle_timeout;
+  return options;
+}
+
+struct World {
+  env::PosixClock clock;
+  env::PosixRandom random;
+  env::PosixDisk disk;
+};
+
+}  // namespace
+
+// In the order of construction: each uses what stands above it, and ends before it.
+struct Node::Impl {
+  Impl(const Config& c, const Types& types, std::unique_ptr<World> w, std::unique_ptr<store::Store> opened)
+      : config(c),
+        world(std::move(w)),
+        store(std::move(opened)),
+        executor({.workers = config.runtime.workers}),
+        runtime(executor, types, runtime_options(config)),
+        durability_facets(runtime, *store, world->clock),
+        operations(runtime, durability_facets) {}
+  ~Impl() { stop(Duration::zero()); }
+
+  Status start(OnStoreFailure on_store_failure);
+  void stop(Duration grace);
+
+  const Config config;
+  std::unique_ptr<World> world;
+  std::unique_ptr<store::Store> store;
+  env::PosixExecutor executor;
+  Runtime runtime;
+  durability::Durability durability_facets;
+  api::Operations operations;
+  std::unique_ptr<http::Server> server;
+};
+
+Status Node::Impl::start(OnStoreFailure on_store_failure) {
+  durability_facets.on_store_failure(std::move(on_store_failure));
+  PLX_TRY_STATUS(durability_facets.recover());
+  PLX_TRY_STATUS(runtime.start());
+  PLX_TRY_STATUS(durability_facets.resume_outbox());
+  auto started = http::Server::start(executor, world->clock, server_options(config), http::Gateway(operations));
+  if (!started) {
+    bool about_port =
+        started.error().code() == Code::kAlreadyExists || started.error().code() == Code::kPermissionDenied;
+    return about_port ? with_key(started.error(), "http.port", std::to_string(config.http.port))
+                      : with_key(started.error(), "http.address", config.http.address);
+  }
+  server = *std::move(started);
+  return {};
+}
+
+void Node::Impl::stop(Duration grace) {
+  if (server) server->stop(grace);
+  runtime.refuse_new_work();
+  // Commits that are queued are carried out; what an actor has not handled yet was acknowledged to nobody.
+  executor.stop();
+}
+
+Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
+
+Node::~Node() = default;
+
+Result<std::unique_ptr<Node>> Node::start(const Config& config, const Types& types, OnStoreFailure on_store_failure) {
+  if (!is_loopback(config.http.address))
+    return with_key(Error(Code::kFailedPrecondition,
+                          "without login a node listens on loopback only: use 127.0.0.1 or ::1", "PLX-NOD-0001"),
+                    "http.address", config.http.address);
+  auto world = std::make_unique<World>();
+  auto store = store::open_sqlite(world->disk, world->random, world->clock, config.data.directory);
+  if (!store) return with_key(store.error(), "data.directory", config.data.directory);
+  auto impl = std::make_unique<Impl>(config, types, std::move(world), *std::move(store));
+  PLX_TRY_STATUS(impl->start(std::move(on_store_failure)));
+  return std::unique_ptr<Node>(new Node(std::move(impl)));
+}
+
+std::uint16_t Node::http_port() const { return impl_->server->port(); }
+
+std::string Node::http_url() const {
+  bool v6 = impl_->config.http.address.contains(':');
+  return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", impl_->config.http.address, v6 ? "]" : "", http_port());
+}
+
+Runtime& Node::runtime() { return impl_->runtime; }
+
+void Node::stop(Duration grace) { impl_->stop(grace); }
+
+}  // namespace plexspaces::node

@@ -1,0 +1,282 @@
+// A node as a process: how it starts, refuses, answers and ends.
+#include <atomic>
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "process.hpp"
+
+namespace plexspaces::test {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+using testing::MatchesRegex;
+using testing::StartsWith;
+
+constexpr int kExitFailed = 1;
+constexpr int kExitUsage = 2;
+
+class NodeProcessTest : public testing::Test {
+ protected:
+  NodeProcessTest() {
+    std::string pattern = (std::filesystem::temp_directory_path() / "plx-node-XXXXXX").string();
+    directory_ = ::mkdtemp(pattern.data());
+  }
+  ~NodeProcessTest() override {
+    std::error_code ignored;
+    std::filesystem::permissions(directory_, std::filesystem::perms::owner_all, ignored);
+    std::filesystem::remove_all(directory_, ignored);
+  }
+
+  std::string data() const { return directory_ + "/data"; }
+
+  std::unique_ptr<Process> start(std::vector<std::string> flags = {}, std::vector<std::string> environment = {}) {
+    std::vector<std::string> arguments{PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=" + data()};
+    for (std::string& flag : flags) arguments.push_back(std::move(flag));
+    return std::make_unique<Process>(std::move(arguments), std::move(environment));
+  }
+
+  // The port that the node says it listens on; 0 when it never says so.
+  static std::uint16_t port_of(Process& node) {
+    std::string line = node.wait_for_line("http://");
+    std::size_t colon = line.rfind(':');
+    return colon == std::string::npos ? 0 : static_cast<std::uint16_t>(std::stoi(line.substr(colon + 1)));
+  }
+
+  std::string directory_;
+};
+
+constexpr auto kCounter = "/api/v1/actors/default/test/counter/a";
+const std::string kAdd = std::string(kCounter) + "/Add";
+
+TEST_F(NodeProcessTest, ItSaysWhatListensWhereAndServes) {
+  auto node = start();
+  EXPECT_THAT(node->wait_for_line("ready in"), MatchesRegex("PlexSpaces [0-9.]+  node1 ready in [0-9]+ ms"));
+  std::uint16_t port = port_of(*node);
+  ASSERT_NE(port, 0);
+  EXPECT_THAT(node->wait_for_line("data"), HasSubstr(data()));
+  HttpClient client(port);
+  EXPECT_EQ(client.ask("GET", "/healthz/live").body, R"({"status": "live"})");
+  EXPECT_EQ(client.ask("GET", "/healthz/ready").status, 200);
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 5})").body, "5");
+  EXPECT_EQ(client.ask("PUT", kAdd, R"({"by": 2})").body, "7");
+  EXPECT_EQ(client.ask("GET", kCounter).body, "7");  // its only read
+  EXPECT_EQ(client.ask("GET", "/api/v1/actors/test/counter?key=a").body, "7");
+  EXPECT_EQ(client.ask("GET", "/api/v1/outbox").body, R"({"pending": 0})");
+}
+
+TEST_F(NodeProcessTest, SigtermEndsItAndTheStateIsThereAfterwards) {
+  for (int round = 1; round <= 3; ++round) {
+    auto node = start();
+    HttpClient client(port_of(*node));
+    EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, std::to_string(round));
+    node->send_signal(SIGTERM);
+    EXPECT_EQ(node->wait(), 0) << node->errors();
+    EXPECT_THAT(node->errors(), HasSubstr("SIGTERM"));
+  }
+}
+
+TEST_F(NodeProcessTest, SigkillLosesNothingThatWasAnswered) {
+  std::int64_t sum = 0;
+  for (int round = 0; round < 3; ++round) {
+    auto node = start();
+    HttpClient client(port_of(*node));
+    for (int i = 0; i < 20; ++i) sum = std::stoll(client.ask("POST", kAdd, R"({"by": 1})").body);
+    EXPECT_EQ(sum, 20 * (round + 1));
+    node->send_signal(SIGKILL);
+    EXPECT_EQ(node->wait(), -SIGKILL);
+  }
+}
+
+TEST_F(NodeProcessTest, SigtermUnderLoadKeepsWhatWasAcknowledged) {
+  auto node = start();
+  std::uint16_t port = port_of(*node);
+  std::atomic<std::int64_t> acknowledged{0}, sent{0};
+  std::vector<std::thread> clients;
+  for (int c = 0; c < 8; ++c)
+    clients.emplace_back([&] {
+      HttpClient client(port);
+      while (true) {
+        ++sent;
+        HttpAnswer answer = client.ask("POST", kAdd, R"({"by": 1})");
+        if (answer.status != 200) return;
+        ++acknowledged;
+      }
+    });
+  while (acknowledged < 200) std::this_thread::yield();
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0) << node->errors();
+  for (std::thread& client : clients) client.join();
+  auto again = start();
+  std::int64_t stored = std::stoll(HttpClient(port_of(*again)).ask("GET", kCounter).body);
+  EXPECT_GE(stored, acknowledged);
+  EXPECT_LE(stored, sent);
+}
+
+TEST_F(NodeProcessTest, ASecondSignalIsSafeToo) {
+  auto node = start();
+  HttpClient client(port_of(*node));
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 9})").body, "9");
+  node->send_signal(SIGTERM);
+  node->send_signal(SIGTERM);
+  node->send_signal(SIGINT);
+  EXPECT_THAT(node->wait(), testing::AnyOf(0, kExitFailed));
+  auto again = start();
+  EXPECT_EQ(HttpClient(port_of(*again)).ask("GET", kCounter).body, "9");
+}
+
+TEST_F(NodeProcessTest, AnIdempotencyKeyMakesARetrySafeAcrossARestart) {
+  const std::vector<std::string> key{"Idempotency-Key: row-17"};
+  {
+    auto node = start();
+    HttpClient client(port_of(*node));
+    EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 3})", key).body, "3");
+    EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 3})", key).body, "3");
+    EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 3})").body, "6");
+    node->send_signal(SIGKILL);
+    node->wait();
+  }
+  auto node = start();
+  HttpClient client(port_of(*node));
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 3})", key).body, "3");
+  EXPECT_EQ(client.ask("GET", kCounter).body, "6");
+}
+
+TEST_F(NodeProcessTest, DeleteForgetsTheStateButNotTheRetry) {
+  auto node = start();
+  HttpClient client(port_of(*node));
+  const std::vector<std::string> key{"Idempotency-Key: k"};
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 3})", key).body, "3");
+  EXPECT_EQ(client.ask("DELETE", kCounter).status, 204);
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 3})", key).body, "3");  // a late retry
+  EXPECT_EQ(client.ask("GET", kCounter).body, "0");
+}
+
+TEST_F(NodeProcessTest, BadInputIsToldWhatIsWrongAndChangesNothing) {
+  struct Row {
+    std::string method;
+    std::string target;
+    std::string body;
+    int status;
+    std::string named;
+  };
+  const std::string actors = "/api/v1/actors/default/test/";
+  const std::vector<Row> rows{
+      {"POST", kAdd, R"({"by": )", 400, "JSON"},
+      {"POST", kAdd, R"({"small": 1})", 422, "by"},
+      {"POST", kAdd, R"({"by": "many"})", 422, "by"},
+      {"POST", kAdd, R"({"by": 1, "small": 99999999999})", 422, "small"},
+      {"POST", kAdd, R"({"by": 1, "smal": 1})", 422, "smal"},
+      {"POST", kAdd, R"([1])", 422, "Add"},
+      {"POST", kAdd, R"({"by": -1})", 400, "only grows"},
+      {"POST", actors + "counetr/a/Add", R"({"by": 1})", 404, "counetr"},
+      {"POST", std::string(kCounter) + "/Addd", R"({"by": 1})", 404, "Addd"},
+      {"POST", kCounter, R"({"by": 1})", 400, "Clear"},  // Add or Clear: not the only one
+      {"GET", kAdd, "", 405, "Add"},
+      {"PATCH", kAdd, R"({"by": 1})", 405, "PATCH"},
+      {"POST", actors + "counter/" + std::string(257, 'k') + "/Add", R"({"by": 1})", 400, "257"},
+      {"POST", kAdd, R"({"by": 1, "x": ")" + std::string((1 << 20) + 1, 'x') + "\"}", 413, "bytes"},
+      {"GET", "/api/v2/actors", "", 404, "/api/v2/actors"},
+  };
+  auto node = start();
+  std::uint16_t port = port_of(*node);
+  EXPECT_EQ(HttpClient(port).ask("POST", kAdd, R"({"by": 1})").body, "1");
+  for (const Row& row : rows) {
+    HttpAnswer answer = HttpClient(port).ask(row.method, row.target, row.body);
+    EXPECT_EQ(answer.status, row.status) << row.method << " " << row.target.substr(0, 80) << " "
+                                         << row.body.substr(0, 80) << "\n"
+                                         << answer.body;
+    EXPECT_THAT(answer.header, HasSubstr("application/problem+json"));
+    EXPECT_THAT(answer.body, HasSubstr(row.named));
+    if (row.status == 405) EXPECT_THAT(answer.header, HasSubstr("Allow: "));
+  }
+  EXPECT_EQ(HttpClient(port).ask("GET", kCounter).body, "1");
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0);
+}
+
+TEST_F(NodeProcessTest, ARequestThatAsksForNoTimeIsToldThatItsOutcomeIsUnknown) {
+  auto node = start();
+  HttpClient client(port_of(*node));
+  HttpAnswer answer = client.ask("POST", kAdd, R"({"by": 1})", {"Request-Timeout: 0.000001"});
+  EXPECT_THAT(answer.status, testing::AnyOf(504, 200));
+  EXPECT_THAT(client.ask("GET", kCounter).status, 200);
+}
+
+TEST_F(NodeProcessTest, ASecondProcessOnTheSameDirectoryIsRefused) {
+  auto first = start();
+  std::uint16_t port = port_of(*first);
+  auto second = start();
+  EXPECT_EQ(second->wait(), kExitFailed);
+  EXPECT_THAT(second->errors(), AllOf(HasSubstr(data()), HasSubstr("another process"), HasSubstr("--data.directory")));
+  EXPECT_EQ(second->output(), "");
+  EXPECT_EQ(HttpClient(port).ask("GET", "/healthz/live").status, 200);
+}
+
+TEST_F(NodeProcessTest, APortInUseIsRefused) {
+  auto first = start();
+  std::string port = std::to_string(port_of(*first));
+  auto second = std::make_unique<Process>(std::vector<std::string>{PLX_TEST_NODE, "dev", "--http.port=" + port,
+                                                                   "--data.directory=" + directory_ + "/other"});
+  EXPECT_EQ(second->wait(), kExitFailed);
+  EXPECT_THAT(second->errors(), AllOf(HasSubstr("port " + port), HasSubstr("--http.port")));
+}
+
+TEST_F(NodeProcessTest, ADirectoryThatCannotBeWrittenIsRefused) {
+  std::ofstream(directory_ + "/file") << "not a directory";
+  Process node({PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=" + directory_ + "/file/data"});
+  EXPECT_EQ(node.wait(), kExitFailed);
+  EXPECT_THAT(node.errors(), AllOf(HasSubstr(directory_ + "/file"), HasSubstr("--data.directory")));
+}
+
+TEST_F(NodeProcessTest, AWrongConfigurationIsRefusedWithItsSource) {
+  const std::string file = directory_ + "/plexspaces.yaml";
+  std::ofstream(file) << "http:\n  prot: 8080\n";
+  struct Row {
+    std::vector<std::string> flags;
+    std::vector<std::string> environment;
+    std::vector<std::string> named;
+  };
+  for (const Row& row : {Row{{"--config", file}, {}, {file + ":2", "'http.prot'", "'http.port'"}},
+                         Row{{}, {"PLEXSPACES_HTTP__PROT=1"}, {"PLEXSPACES_HTTP__PROT", "PLEXSPACES_HTTP__PORT"}},
+                         Row{{"--http.prot=1"}, {}, {"--http.prot", "--http.port"}},
+                         Row{{"--runtime.workers=many"}, {}, {"runtime.workers", "many", "whole number"}},
+                         Row{{"--config", directory_ + "/none.yaml"}, {}, {"none.yaml"}}}) {
+    auto node = start(row.flags, row.environment);
+    EXPECT_EQ(node->wait(), kExitUsage);
+    EXPECT_EQ(node->output(), "");
+    for (const std::string& name : row.named) EXPECT_THAT(node->errors(), HasSubstr(name));
+  }
+  EXPECT_FALSE(std::filesystem::exists(data())) << "a refused configuration touches nothing";
+}
+
+TEST_F(NodeProcessTest, ConfigShowPrintsEachValueWithItsSource) {
+  const std::string file = directory_ + "/plexspaces.yaml";
+  std::ofstream(file) << "http:\n  port: 1\n";
+  Process show({PLX_TEST_NODE, "config", "show", "--config", file, "--node.name=n7"},
+               {"PLEXSPACES_RUNTIME__WORKERS=3"});
+  EXPECT_EQ(show.wait(), 0);
+  EXPECT_THAT(show.output(), testing::ContainsRegex("http.port +1 +" + file + ":2\n"));
+  EXPECT_THAT(show.output(), testing::ContainsRegex("node.name +n7 +--node.name\n"));
+  EXPECT_THAT(show.output(), testing::ContainsRegex("runtime.workers +3 +PLEXSPACES_RUNTIME__WORKERS\n"));
+  EXPECT_THAT(show.output(), testing::ContainsRegex("http.address +127.0.0.1 +default\n"));
+}
+
+TEST_F(NodeProcessTest, TypesListsWhatIsRegistered) {
+  Process types({PLX_TEST_NODE, "types"});
+  EXPECT_EQ(types.wait(), 0);
+  EXPECT_THAT(types.output(), testing::ContainsRegex("counter +durability,virtual_actor +Get +Add,Clear\n"));
+}
+
+}  // namespace
+}  // namespace plexspaces::test
