@@ -36,7 +36,7 @@ struct InvokeRequest {
 };
 
 struct InvokeReply {
-  std::string body;  // JSON of the reply
+  std::string body;  // JSON of the reply; empty when there is none (a void reply, a deletion)
 };
 
 /// The node's operations. Threads: any. `done` is called exactly once, on any thread, maybe before the call returns.
