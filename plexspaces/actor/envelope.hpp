@@ -102,8 +102,10 @@ inline Envelope* allocate_envelope(BlockPool* pool, std::size_t payload_bytes, s
   void* memory;
   if (pool != nullptr && block < kBlockClasses) [[likely]] {
     memory = pool->allocate(block);
+    bytes = kBlockBytesMin << block;
   } else {
-    memory = ::operator new(bytes < sizeof(Envelope) ? sizeof(Envelope) : bytes, std::align_val_t(64));
+    bytes = bytes < sizeof(Envelope) ? sizeof(Envelope) : bytes;
+    memory = ::operator new(bytes, std::align_val_t(64));
     flags |= Envelope::kHeap;
     block = 0;
   }

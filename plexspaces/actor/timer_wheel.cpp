@@ -105,7 +105,7 @@ void TimerWheel::advance(TimePoint now, void* worker) {
       break;
     }
     // Spread the higher levels' slots that begin at this tick, highest first, then collect the tick itself.
-    tick_ = tick - 1;
+    tick_ = tick;
     for (int level = kLevels - 1; level > 0; --level) {
       if (tick % (std::uint64_t{1} << (kSlotBits * level)) != 0) continue;
       Timer spread;
@@ -114,11 +114,13 @@ void TimerWheel::advance(TimePoint now, void* worker) {
       while (spread.next != &spread) {
         Timer& timer = *spread.next;
         unlink(timer);
-        insert(timer);
+        if (timer.tick <= tick)
+          append(due, timer);
+        else
+          insert(timer);
       }
     }
     take_slot(0, tick % kSlots, due);
-    tick_ = tick;
   }
   while (due.next != &due) {
     Timer& timer = *due.next;

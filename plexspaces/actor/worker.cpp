@@ -163,10 +163,6 @@ std::size_t Worker::run(Cell& cell) {
       cell.queued_bytes -= envelope->charge;
       ++turns;
       turn(cell, envelope);
-      if (options_.pick && (cell.flags & Cell::kStopping) == 0) [[unlikely]] {
-        schedule(cell);  // the simulator chooses the actor of each turn
-        return turns;
-      }
     } else {
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
       if (Cell::is_list(word)) {
@@ -188,6 +184,10 @@ std::size_t Worker::run(Cell& cell) {
       moves_in_ = options_.move_every_turns;
       Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
       if (&next != this && give(cell, next)) return turns;
+    }
+    if (options_.pick && turns > 0) [[unlikely]] {
+      schedule(cell);  // the simulator chooses the actor of each turn
+      return turns;
     }
   }
 }

@@ -1,0 +1,502 @@
+#include "plexspaces/actor/runtime.hpp"
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
+
+#include <atomic>
+#include <future>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "plexspaces/actor/context.hpp"
+#include "plexspaces/behavior/gen_server.hpp"
+#include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/sim/executor.hpp"
+#include "plexspaces/sim/world.hpp"
+
+namespace plexspaces {
+namespace {
+
+struct Increment {
+  using Reply = std::int64_t;
+  std::int64_t by = 1;
+};
+struct Get {
+  using Reply = std::int64_t;
+};
+struct Crash {
+  using Reply = std::int64_t;
+};
+struct Refuse {
+  using Reply = std::int64_t;
+};
+struct Text {
+  using Reply = std::string;
+  std::string text;
+};
+struct Relay {
+  using Reply = std::int64_t;
+  std::int64_t by = 0;
+};
+struct Stop {};
+struct Numbered {
+  std::uint32_t sender = 0;
+  std::uint32_t number = 0;
+};
+struct Start {};
+PLX_MESSAGE(Increment, (1, by));
+PLX_MESSAGE(Get);
+PLX_MESSAGE(Crash);
+PLX_MESSAGE(Refuse);
+PLX_MESSAGE(Text, (1, text));
+PLX_MESSAGE(Relay, (1, by));
+PLX_MESSAGE(Stop);
+PLX_MESSAGE(Numbered, (1, sender), (2, number));
+PLX_MESSAGE(Start);
+
+class Counter : public GenServer<Counter, Increment, Get, Crash, Refuse, Text, Stop> {
+ public:
+  std::int64_t handle(const Increment& m, Context&) { return count_ += m.by; }
+  std::int64_t handle(const Get&, Context&) const { return count_; }
+  std::int64_t handle(const Crash&, Context&) { throw std::runtime_error("on purpose"); }
+  Result<std::int64_t> handle(const Refuse&, Context&) { return fail(Code::kOutOfRange, "too far"); }
+  std::string handle(const Text& m, Context&) { return m.text + m.text; }
+  void handle(const Stop&, Context& ctx) { ctx.stop(); }
+
+ private:
+  std::int64_t count_ = 0;
+};
+
+// Asks another actor in its handler.
+class Front : public GenServer<Front, Relay, Get> {
+ public:
+  explicit Front(ActorRef<Counter> counter, Duration within = 5s) : counter_(counter), within_(within) {}
+  Task<Result<std::int64_t>> handle(const Relay& m, Context& ctx) {
+    Increment request{m.by};
+    PLX_CO_TRY(first, co_await ctx.ask(counter_, request, within_));
+    PLX_CO_TRY(second, co_await twice(ctx));
+    co_return first + second;
+  }
+  std::int64_t handle(const Get&, Context&) const { return 42; }
+
+ private:
+  Task<Result<std::int64_t>> twice(Context& ctx) {
+    PLX_CO_TRY(count, co_await ctx.ask(counter_, Get{}, within_));
+    co_return 2 * count;
+  }
+  ActorRef<Counter> counter_;
+  Duration within_;
+};
+
+// Waits for itself, or in a circle of two.
+class Circle : public GenServer<Circle, Relay> {
+ public:
+  Task<Result<std::int64_t>> handle(const Relay& m, Context& ctx) {
+    ActorRef<Circle> to = next ? next : ctx.self<Circle>();
+    Relay request{m.by + 1};
+    auto answer = co_await ctx.ask(to, request, 5s);
+    co_return answer;
+  }
+  static inline ActorRef<Circle> next;
+};
+
+// Never answers: it waits for an actor that never does.
+class Silent : public GenServer<Silent, Get, Start> {
+ public:
+  explicit Silent(std::promise<void>* started) : started_(started) {}
+  std::int64_t handle(const Get&, Context&) { return 1; }
+  void handle(const Start&, Context&) {
+    started_->set_value();
+    release.get_future().wait();
+  }
+  static inline std::promise<void> release;
+
+ private:
+  std::promise<void>* started_;
+};
+
+class RuntimeTest : public testing::Test {
+ protected:
+  explicit RuntimeTest(std::size_t workers = 2, RuntimeOptions options = {})
+      : executor_({.workers = workers}), runtime_(executor_, types_, std::move(options)) {
+    runtime_.set_log([this](const std::string& line) {
+      std::lock_guard lock(mutex_);
+      log_.push_back(line);
+    });
+    EXPECT_TRUE(runtime_.start());
+  }
+  ~RuntimeTest() override { executor_.stop(); }
+
+  std::mutex mutex_;
+  std::vector<std::string> log_;
+  env::PosixExecutor executor_;
+  Types types_;
+  Runtime runtime_;
+};
+
+TEST_F(RuntimeTest, AnAskFromAThreadGetsTheTypedReply) {
+  auto counter = runtime_.spawn<Counter>("counter");
+  ASSERT_TRUE(counter);
+  EXPECT_EQ(counter->ask(Increment{5}, 5s), 5);
+  EXPECT_TRUE(counter->tell(Increment{}));
+  EXPECT_EQ(counter->ask(Get{}, 5s), 6);
+  EXPECT_EQ(counter->ask(Text{"ab"}, 5s), "abab");
+}
+
+TEST_F(RuntimeTest, AnErrorThatAHandlerReturnsReachesTheAskerAndTheActorGoesOn) {
+  auto counter = runtime_.spawn<Counter>("");
+  auto refused = counter->ask(Refuse{}, 5s);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code(), Code::kOutOfRange);
+  EXPECT_EQ(counter->ask(Increment{1}, 5s), 1);
+}
+
+TEST_F(RuntimeTest, ACrashStaysInItsActor) {
+  auto fragile = runtime_.spawn<Counter>("fragile");
+  auto other = runtime_.spawn<Counter>("other");
+  auto crashed = fragile->ask(Crash{}, 5s);
+  ASSERT_FALSE(crashed);
+  EXPECT_EQ(crashed.error().code(), Code::kInternal);
+  EXPECT_NE(crashed.error().message().find("actor fragile@node1 crashed handling Crash: on purpose"), std::string::npos);
+  auto gone = fragile->ask(Get{}, 5s);
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().code(), Code::kNotFound);
+  EXPECT_EQ(other->ask(Increment{2}, 5s), 2);
+  EXPECT_EQ(runtime_.stats().crashes, 1u);
+  std::lock_guard lock(mutex_);
+  EXPECT_EQ(log_.size(), 1u);
+}
+
+TEST_F(RuntimeTest, AReferenceOfAnEarlierLifeReachesNobody) {
+  auto first = runtime_.spawn<Counter>("");
+  ASSERT_TRUE(first->tell(Stop{}));
+  while (first->ask(Get{}, 5s)) {
+  }
+  std::vector<ActorRef<Counter>> later;
+  for (int i = 0; i < 10; ++i) later.push_back(*runtime_.spawn<Counter>(""));
+  EXPECT_EQ(std::ranges::count(later, first->id().slot, [](const auto& ref) { return ref.id().slot; }), 1);
+  EXPECT_TRUE(first->tell(Increment{100}));
+  for (auto& ref : later) EXPECT_EQ(ref.ask(Get{}, 5s), 0);
+  EXPECT_GE(runtime_.stats().dead(DeadLetterReason::kNoActor), 1u);
+}
+
+TEST_F(RuntimeTest, ANameBelongsToOneLiveActorAndLeadsToIt) {
+  auto counter = runtime_.spawn<Counter>("counter");
+  EXPECT_EQ(runtime_.spawn<Counter>("counter").error().code(), Code::kAlreadyExists);
+  EXPECT_EQ(*runtime_.find<Counter>("counter@node1"), *counter);
+  EXPECT_EQ(runtime_.find<Counter>("conter").error().message(), "no actor is named 'conter' (did you mean 'counter'?)");
+  EXPECT_EQ(runtime_.find<Counter>("counter@node2").error().code(), Code::kNotFound);
+  EXPECT_EQ(runtime_.find<Front>("counter").error().code(), Code::kFailedPrecondition);
+  runtime_.stop(counter->id());
+  while (counter->ask(Get{}, 5s)) {
+  }
+  EXPECT_TRUE(runtime_.spawn<Counter>("counter"));
+}
+
+TEST_F(RuntimeTest, AHandlerWaitsForAnotherActorAndMeanwhileTakesNoMessage) {
+  auto counter = runtime_.spawn<Counter>("");
+  auto front = runtime_.spawn<Front>("", *counter);
+  EXPECT_EQ(front->ask(Relay{7}, 5s), 7 + 2 * 7);
+  EXPECT_EQ(front->ask(Get{}, 5s), 42);
+}
+
+TEST_F(RuntimeTest, AnErrorPassesThroughAnAskInAHandler) {
+  auto counter = runtime_.spawn<Counter>("");
+  auto front = runtime_.spawn<Front>("", *counter);
+  ASSERT_TRUE(counter->tell(Stop{}));
+  while (counter->ask(Get{}, 5s)) {
+  }
+  EXPECT_EQ(front->ask(Relay{7}, 5s).error().code(), Code::kNotFound);
+}
+
+TEST_F(RuntimeTest, AskingInACircleFailsAtOnce) {
+  Circle::next = {};
+  auto self = runtime_.spawn<Circle>("");
+  EXPECT_EQ(self->ask(Relay{0}, 5s).error().code(), Code::kFailedPrecondition);
+  auto a = runtime_.spawn<Circle>("");
+  Circle::next = *a;
+  auto b = runtime_.spawn<Circle>("");
+  EXPECT_EQ(b->ask(Relay{0}, 5s).error().code(), Code::kFailedPrecondition);
+}
+
+TEST_F(RuntimeTest, ABlockingAskInsideAnActorIsRefused) {
+  struct Blocking : GenServer<Blocking, Get> {
+    explicit Blocking(ActorRef<Counter> given) : counter(given) {}
+    Result<std::int64_t> handle(const Get&, Context&) const { return counter.ask(Get{}, 1s); }
+    ActorRef<Counter> counter;
+  };
+  auto counter = runtime_.spawn<Counter>("");
+  auto blocking = runtime_.spawn<Blocking>("", *counter);
+  EXPECT_EQ(blocking->ask(Get{}, 5s).error().code(), Code::kFailedPrecondition);
+}
+
+TEST_F(RuntimeTest, AnActorThatIsStoppedWithAFullMailboxAnswersItsAskers) {
+  std::promise<void> started;
+  Silent::release = {};
+  auto silent = runtime_.spawn<Silent>("", &started);
+  ASSERT_TRUE(silent->tell(Start{}));
+  started.get_future().wait();
+  std::vector<std::future<Result<std::int64_t>>> asks;
+  for (int i = 0; i < 3; ++i)
+    asks.push_back(std::async(std::launch::async, [silent] { return silent->ask(Get{}, 30s); }));
+  runtime_.stop(silent->id());
+  Silent::release.set_value();
+  // Each got its answer before the end, or learns of the end; none waits.
+  for (auto& ask : asks) {
+    auto answer = ask.get();
+    EXPECT_TRUE(answer ? *answer == 1 : answer.error().code() == Code::kNotFound);
+  }
+}
+
+TEST(RuntimeLifeTest, ReferencesOutliveTheirRuntime) {
+  ActorRef<Counter> counter;
+  {
+    env::PosixExecutor executor({.workers = 1});
+    Types types;
+    Runtime runtime(executor, types);
+    ASSERT_TRUE(runtime.start());
+    counter = *runtime.spawn<Counter>("");
+    EXPECT_EQ(counter.ask(Increment{1}, 5s), 1);
+    executor.stop();
+  }
+  EXPECT_EQ(counter.tell(Increment{1}).error().code(), Code::kNotFound);
+  EXPECT_EQ(counter.ask(Get{}, 1s).error().code(), Code::kNotFound);
+}
+
+// What other awaitables would be: none of them compiles in a handler.
+struct ForeignAwaitable {
+  bool await_ready() { return true; }
+  void await_suspend(std::coroutine_handle<>) {}
+  void await_resume() {}
+};
+template <class P, class A>
+concept Awaits = requires(P promise, A&& awaitable) { promise.await_transform(std::forward<A>(awaitable)); };
+static_assert(!Awaits<Task<int>::promise_type, ForeignAwaitable>);
+static_assert(!Awaits<Task<int>::promise_type, std::suspend_always>);
+static_assert(Awaits<Task<int>::promise_type, Task<std::string>>);
+static_assert(Awaits<Task<int>::promise_type, detail::AskAwaiter<Get>>);
+static_assert(std::is_trivially_copyable_v<ActorRef<Counter>> && sizeof(ActorRef<Counter>) == 16);
+static_assert(!Counter::kHandles<Numbered>);
+
+// ---- in simulation -------------------------------------------------------------------------------------------------
+
+struct SimulatedRuntime {
+  explicit SimulatedRuntime(std::uint64_t seed, RuntimeOptions options = {})
+      : world(seed), executor(world, {}), runtime(executor, types, with_pick(std::move(options))) {
+    runtime.set_log([](const std::string&) {});
+    EXPECT_TRUE(runtime.start());
+  }
+  RuntimeOptions with_pick(RuntimeOptions options) {
+    options.pick = [this](std::size_t count) { return static_cast<std::size_t>(world.random.below(count)); };
+    return options;
+  }
+  template <class A, class M>
+  std::optional<Result<ReplyOf<M>>> ask(ActorRef<A> to, M message, Duration within = 1h) {
+    std::optional<Result<ReplyOf<M>>> result;
+    auto* envelope = detail::make_envelope(nullptr, std::move(message), detail::Envelope::kAsk | detail::Envelope::kSink);
+    envelope->sender = reinterpret_cast<std::uint64_t>(
+        make_sink([&](Answer answer) { result = answer.take<ReplyOf<M>>(); }).release());
+    envelope->context = detail::new_context(nullptr);
+    envelope->context->deadline = runtime.executor().now() + within;
+    static_cast<void>(runtime.send(to.id(), envelope));
+    executor.run_until([&] { return result.has_value(); }, 100'000);
+    return result;
+  }
+
+  sim::World world;
+  sim::SimExecutor executor;
+  Types types;
+  Runtime runtime;
+};
+
+// Asks an actor that is itself waiting, for longer than the asker has time.
+class Impatient : public GenServer<Impatient, Relay, Get> {
+ public:
+  explicit Impatient(ActorRef<Impatient> below, Duration within) : below_(below), within_(within) {}
+  Task<Result<std::int64_t>> handle(const Relay& m, Context& ctx) {
+    Relay request{m.by + 1};
+    auto answer = co_await ctx.ask(below_, request, within_);
+    last_error_ = answer ? Code::kOk : answer.error().code();
+    co_return answer;
+  }
+  std::int64_t handle(const Get&, Context&) const { return static_cast<std::int64_t>(last_error_); }
+
+ private:
+  ActorRef<Impatient> below_;
+  Duration within_;
+  Code last_error_ = Code::kOk;
+};
+
+TEST(RuntimeSimulationTest, AnAskTimesOutAtItsDeadlineAndALateReplyGoesToNobody) {  // INV-M2
+  SimulatedRuntime sim(7);
+  auto nobody = sim.runtime.spawn<Counter>("");
+  // bottom waits 10 s for a reply that never comes: its target is asked to answer by an actor that waits for nothing else.
+  ActorRef<Impatient> absent;
+  auto bottom = sim.runtime.spawn<Impatient>("", absent, Duration(10s));
+  auto top = sim.runtime.spawn<Impatient>("", *bottom, Duration(2s));
+  auto answer = sim.ask(*top, Relay{0});
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->error().code(), Code::kNotFound);  // bottom learns at once that nobody is there, and says so
+  EXPECT_EQ(**sim.ask(*nobody, Get{}), 0);
+}
+
+TEST(RuntimeSimulationTest, AMessageWhoseDeadlineHasPassedIsNotHandled) {
+  SimulatedRuntime sim(8);
+  auto counter = sim.runtime.spawn<Counter>("");
+  auto expired = sim.ask(*counter, Increment{5}, Duration::zero());
+  ASSERT_TRUE(expired);
+  EXPECT_EQ(expired->error().code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(**sim.ask(*counter, Get{}), 0);
+  EXPECT_EQ(sim.runtime.stats().dead(DeadLetterReason::kExpired), 1u);
+}
+
+TEST(RuntimeSimulationTest, AFullMailboxRefusesAndNothingIsLostSilently) {  // INV-M3
+  SimulatedRuntime sim(9, {.mailbox_messages_max = 100});
+  auto counter = sim.runtime.spawn<Counter>("");
+  std::size_t accepted = 0;
+  for (int i = 0; i < 150; ++i) {
+    Status told = counter->tell(Increment{1});
+    accepted += told ? 1 : 0;
+    if (!told) {
+      EXPECT_EQ(told.error().code(), Code::kResourceExhausted);
+    }
+  }
+  EXPECT_EQ(accepted, 100u);
+  EXPECT_EQ(sim.runtime.stats().dead(DeadLetterReason::kMailboxFull), 50u);
+  sim.executor.run_until([] { return false; }, 1'000);
+  EXPECT_EQ(**sim.ask(*counter, Get{}), 100);
+}
+
+TEST(RuntimeSimulationTest, TheBytesOfAMailboxAreBoundedToo) {  // INV-M3
+  SimulatedRuntime sim(10, {.mailbox_bytes_max = 64 * 20});
+  auto counter = sim.runtime.spawn<Counter>("");
+  std::size_t accepted = 0;
+  for (int i = 0; i < 50; ++i) accepted += counter->tell(Increment{1}) ? 1 : 0;
+  EXPECT_LE(accepted, 20u);
+  EXPECT_GE(accepted, 19u);
+}
+
+TEST(RuntimeSimulationTest, AnUnhandledTypeIsATypedErrorToTheAskerAndACountedDeadLetter) {
+  SimulatedRuntime sim(11);
+  auto counter = sim.runtime.spawn<Counter>("");
+  ActorRef<Circle> wrong(counter->node(), counter->id());
+  auto answer = sim.ask(wrong, Relay{1});
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(answer->error().code(), Code::kUnimplemented);
+  EXPECT_EQ(answer->error().message(),
+            "the actor does not handle Relay; it handles Increment, Get, Crash, Refuse, Text, Stop");
+  EXPECT_EQ(sim.runtime.stats().dead(DeadLetterReason::kUnhandled), 1u);
+  EXPECT_EQ(sim.runtime.dead_letters().back().message_type, "Relay");
+}
+
+TEST(RuntimeSimulationTest, TheSameSeedGivesTheSameTraceAndAnotherSeedAnother) {
+  auto trace = [](std::uint64_t seed) {
+    SimulatedRuntime sim(seed);
+    auto counter = sim.runtime.spawn<Counter>("");
+    auto front = sim.runtime.spawn<Front>("", *counter);
+    for (int i = 0; i < 20; ++i) {
+      static_cast<void>(counter->tell(Increment{i}));
+      static_cast<void>(front->tell(Relay{i}));
+    }
+    sim.executor.run_until([] { return false; }, 10'000);
+    return sim.world.trace.hash();
+  };
+  EXPECT_EQ(trace(1), trace(1));
+  EXPECT_NE(trace(1), trace(2));
+}
+
+// ---- FIFO (INV-M1) -------------------------------------------------------------------------------------------------
+
+class Recorder : public GenServer<Recorder, Numbered, Get> {
+ public:
+  explicit Recorder(std::size_t senders) : next_(senders, 0) {}
+  void handle(const Numbered& m, Context&) {
+    if (m.number != next_[m.sender]) ++disorder_;
+    next_[m.sender] = m.number + 1;
+    ++received_;
+  }
+  // The number received, or -1 if one came out of order.
+  std::int64_t handle(const Get&, Context&) const { return disorder_ == 0 ? received_ : -1; }
+
+ private:
+  std::vector<std::uint32_t> next_;
+  std::int64_t received_ = 0;
+  std::int64_t disorder_ = 0;
+};
+
+class Spammer : public GenServer<Spammer, Start> {
+ public:
+  Spammer(ActorRef<Recorder> to, std::uint32_t index, std::uint32_t count) : to_(to), index_(index), count_(count) {}
+  void handle(const Start&, Context& ctx) {
+    for (int i = 0; i < 5 && sent_ < count_; ++i) static_cast<void>(to_.tell(Numbered{index_, sent_++}));
+    if (sent_ < count_) static_cast<void>(ctx.self<Spammer>().tell(Start{}));
+  }
+
+ private:
+  ActorRef<Recorder> to_;
+  std::uint32_t index_, count_, sent_ = 0;
+};
+
+TEST(RuntimeSimulationTest, MessagesOfEachPairArriveInOrderWhileBothMove) {  // INV-M1
+  EXPECT_TRUE(rc::check([] {
+    auto seed = *rc::gen::arbitrary<std::uint64_t>();
+    auto move_every = *rc::gen::inRange<std::size_t>(1, 8);
+    SimulatedRuntime sim(seed, {.move_every_turns = move_every});
+    constexpr std::uint32_t kSenders = 4, kMessages = 50;
+    auto recorder = sim.runtime.spawn<Recorder>("", std::size_t{kSenders});
+    for (std::uint32_t i = 0; i < kSenders; ++i)
+      static_cast<void>(sim.runtime.spawn<Spammer>("", *recorder, i, kMessages)->tell(Start{}));
+    sim.executor.run_until([] { return false; }, 20'000);
+    RC_ASSERT(**sim.ask(*recorder, Get{}) == std::int64_t{kSenders} * kMessages);
+    RC_ASSERT(sim.runtime.stats().given_away > 0);
+  }));
+}
+
+TEST(RuntimeStressTest, MessagesOfEachPairArriveInOrderOnRealThreadsWhileBothMove) {  // INV-M1
+  for (std::size_t move_every : {1u, 3u, 17u}) {
+    env::PosixExecutor executor({.workers = 4});
+    Types types;
+    Runtime runtime(executor, types, {.move_every_turns = move_every});
+    ASSERT_TRUE(runtime.start());
+    constexpr std::uint32_t kSenders = 8, kMessages = 2'000;
+    auto recorder = runtime.spawn<Recorder>("", std::size_t{kSenders});
+    for (std::uint32_t i = 0; i < kSenders; ++i)
+      ASSERT_TRUE(runtime.spawn<Spammer>("", *recorder, i, kMessages)->tell(Start{}));
+    std::int64_t received = 0;
+    for (int i = 0; i < 100'000 && received >= 0 && received < kSenders * kMessages; ++i)
+      received = *recorder->ask(Get{}, 30s);
+    EXPECT_EQ(received, kSenders * kMessages);
+    EXPECT_GT(runtime.stats().given_away, 0u);
+    executor.stop();
+  }
+}
+
+// Actors that are started, asked from several threads, and ended, while others look them up.
+TEST(RuntimeStressTest, StartingAskingAndEndingFromManyThreadsLosesNoAnswer) {  // INV-M2
+  env::PosixExecutor executor({.workers = 3});
+  Types types;
+  Runtime runtime(executor, types);
+  ASSERT_TRUE(runtime.start());
+  std::atomic<int> answered{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < 300; ++i) {
+        auto counter = runtime.spawn<Counter>("");
+        auto front = runtime.spawn<Front>("", *counter);
+        auto answer = front->ask(Relay{i}, 30s);
+        if (answer && *answer == 3 * i) ++answered;
+        runtime.stop(counter->id());
+        runtime.stop(front->id());
+      }
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(answered, 4 * 300);
+  executor.stop();
+}
+
+}  // namespace
+}  // namespace plexspaces
