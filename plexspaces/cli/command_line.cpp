@@ -79,9 +79,7 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
     std::ranges::reverse(arguments);  // as CLI11 wants them
     app.parse(arguments);
   } catch (const CLI::CallForHelp&) {
-    const CLI::App* asked = &app;
-    while (!asked->get_subcommands().empty()) asked = asked->get_subcommands().front();
-    line.help = asked->help();
+    line.help = app.help();  // of the command that was asked
     return line;
   } catch (const CLI::Error& e) {
     return usage(e.what());

@@ -57,7 +57,7 @@ TEST(CommandLineTest, HelpIsAboutTheCommandThatAsks) {
   ASSERT_TRUE(all);
   EXPECT_EQ(all->command, Command::kHelp);
   EXPECT_THAT(all->help, AllOf(HasSubstr("dev"), HasSubstr("config"), HasSubstr("types")));
-  EXPECT_THAT(parse({"dev", "--help"})->help, AllOf(HasSubstr("--http.port"), HasSubstr("8080")));
+  EXPECT_THAT(parse({"dev", "--help"})->help, AllOf(HasSubstr("app dev"), HasSubstr("--http.port"), HasSubstr("8080")));
 }
 
 }  // namespace

@@ -25,6 +25,7 @@ constexpr std::string_view kActorMethods = "GET, POST, PUT, DELETE";
 constexpr std::array kDomains{
     DomainStatus{"PLX-COD-0001", 400},                 // not JSON at all; the other PLX-COD are JSON that does not fit
     DomainStatus{"PLX-COD-0009", 413},                 // more than a message may have
+    DomainStatus{"PLX-DUR-0011", 507},                 // the disk is full
     DomainStatus{"PLX-API-0003", 405, "POST, PUT"},    // GET of a handler that changes state
     DomainStatus{"PLX-HTT-0002", 405, kActorMethods},  // unknown method of an actor
     DomainStatus{"PLX-HTT-0003", 405, "GET, HEAD"},    // unknown method of what can only be read
@@ -61,6 +62,7 @@ constexpr std::array kReasons{
     StatusText{501, "Not Implemented"},
     StatusText{503, "Service Unavailable"},
     StatusText{504, "Gateway Timeout"},
+    StatusText{507, "Insufficient Storage"},
 };
 
 const DomainStatus* find_domain(const Error& error) {

@@ -1,0 +1,40 @@
+// System calls of the test node that fail on demand: the file named by PLX_TEST_FAULT holds "sync" or "full" while they
+// should. Defined in the program, they stand before those of the C library.
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace {
+
+bool wanted(const char* fault) {
+  static const char* const path = std::getenv("PLX_TEST_FAULT");
+  if (path == nullptr) return false;
+  int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0) return false;
+  char text[8] = {};
+  ssize_t count = ::read(file, text, sizeof text - 1);
+  ::close(file);
+  return count > 0 && std::strncmp(text, fault, std::strlen(fault)) == 0;
+}
+
+}  // namespace
+
+extern "C" int fdatasync(int file) {
+  if (wanted("sync")) {
+    errno = EIO;
+    return -1;
+  }
+  return static_cast<int>(::syscall(SYS_fdatasync, file));
+}
+
+extern "C" ssize_t pwrite(int file, const void* bytes, size_t count, off_t offset) {
+  if (wanted("full")) {
+    errno = ENOSPC;
+    return -1;
+  }
+  return ::syscall(SYS_pwrite64, file, bytes, count, offset);
+}
