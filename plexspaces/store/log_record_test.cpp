@@ -30,7 +30,7 @@ std::string sample_row(LogRecordBuilder& builder) {
   Commit commit{.epoch = 3, .actor = actor("a"), .expected_sequence = 200, .records = {"r1", ""}};
   with(commit, Table::kActor, actor("a").to_row(), std::string(300, 's'));
   with(commit, Table::kOutbox, row_key("a", "m"), std::nullopt);
-  with(commit, Table::kSender, "elsewhere", "");
+  with(commit, Table::kPeer, "elsewhere", "");
   builder.append(commit, commit.actor.to_row());
   Commit bare{.epoch = 3, .actor = actor("b")};
   builder.append(bare, bare.actor.to_row());

@@ -24,7 +24,7 @@ namespace plexspaces::store {
 namespace {
 
 constexpr std::array kTables{Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox};
-constexpr std::array<std::string_view, 4> kTableNames{"actor", "outcome", "sender", "outbox"};
+constexpr std::array<std::string_view, 4> kTableNames{"actor", "outcome", "peer", "outbox"};
 constexpr std::string_view kApplicationId = "1347179603";  // "PLXS", in the file's header
 
 std::size_t index(Table table) { return static_cast<std::size_t>(table) - 1; }
@@ -34,7 +34,7 @@ constexpr const char* kSchema = R"(
   CREATE TABLE turn_log(pos INTEGER PRIMARY KEY, batch BLOB NOT NULL);
   CREATE TABLE actor(key BLOB PRIMARY KEY, sequence INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE outcome(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
-  CREATE TABLE sender(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE peer(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE outbox(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   INSERT INTO meta VALUES('epoch', 0), ('log_begin', 1);
   PRAGMA application_id = 1347179603;

@@ -365,10 +365,8 @@ Status SqliteVfs::recover() {
   PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(mark_path)));
   std::string bytes(WalMark::kBytes + 1, '\0');
   PLX_TRY(mark_bytes, mark_file->read(0, std::as_writable_bytes(std::span(bytes))));
-  if (mark_bytes > 0) {
-    PLX_TRY(decoded, WalMark::decode(std::string_view(bytes).substr(0, mark_bytes)));
-    mark = decoded;
-  }
+  // A mark that cannot be read is as none: a write of it may have failed half-way, and it only helps to find damage.
+  if (auto decoded = WalMark::decode(std::string_view(bytes).substr(0, mark_bytes))) mark = *decoded;
   vfs.mark = std::move(mark_file);
 
   std::string wal_path = vfs.database + "-wal";

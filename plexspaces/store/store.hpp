@@ -19,7 +19,7 @@ namespace plexspaces::store {
 enum class Table : std::uint8_t {
   kActor = 1,    // ActorKey row -> the actor's state; a commit may change only the row of its own actor
   kOutcome = 2,  // ActorKey row, NUL, request id -> the answer that a duplicate gets
-  kPeer = 3,    // ActorKey row, NUL, direction, peer's ActorKey row -> how far the messages of the two have come
+  kPeer = 3,     // ActorKey row, NUL, direction, peer's ActorKey row -> how far the messages of the two have come
   kOutbox = 4,   // ActorKey row, NUL, message id -> a message that its receiver has not acknowledged
 };
 

@@ -247,12 +247,12 @@ TEST_P(StoreContractTest, ABrokenRuleIsRefusedWithItsReasonAndHarmsNoNeighbour) 
 TEST_P(StoreContractTest, StatesOfAMebibyteAndEmptyValuesAreKept) {
   std::string big(std::size_t{1} << 20, 'b');
   Commit commit_both = state("a", 0, big);
-  with(commit_both, Table::kSender, row_key("a", "s"), "");
+  with(commit_both, Table::kPeer, row_key("a", "s"), "");
   EXPECT_EQ(commit(commit_both), kDone);
   for (int i = 1; i < 6; ++i) EXPECT_EQ(commit(state("b", i - 1, big)), kDone);
   reopen();
   EXPECT_EQ(load("a").value, big);
-  EXPECT_EQ(get(Table::kSender, row_key("a", "s")), "");
+  EXPECT_EQ(get(Table::kPeer, row_key("a", "s")), "");
 }
 
 // Random programs: every backend does what the model does.
@@ -271,8 +271,7 @@ rc::Gen<Commit> any_commit() {
     int mutations = *rc::gen::inRange(0, 5);
     for (int i = 0; i < mutations; ++i) {
       Mutation mutation;
-      mutation.table =
-          *rc::gen::element(Table::kActor, Table::kOutcome, Table::kSender, Table::kOutbox, Table::kOutbox);
+      mutation.table = *rc::gen::element(Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox, Table::kOutbox);
       mutation.key =
           mutation.table == Table::kActor ? actor(key).to_row() : row_key(key, std::to_string(*rc::gen::inRange(0, 4)));
       if (*rc::gen::inRange(0, 3) != 0)

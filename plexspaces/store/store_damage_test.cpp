@@ -108,7 +108,7 @@ TEST(StoreDamageTest, AFlippedByteIsRefusedOrHarmlessOrCutsTheTail_INV_J2) {
   }
   EXPECT_GT(counts["data/plexspaces.db"]["refused"], 100);
   EXPECT_GT(counts["data/plexspaces.db-wal"]["refused"], 100);
-  EXPECT_GT(counts["data/plexspaces.db-mark"]["refused"], 5);
+  EXPECT_GT(counts["data/plexspaces.db-mark"]["whole"], 5) << "the mark only finds damage";
 }
 
 TEST(StoreDamageTest, ATruncatedFileIsRefusedOrCutsTheTail_INV_J2) {

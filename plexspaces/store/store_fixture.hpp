@@ -40,7 +40,7 @@ struct Contents {
 
 inline Result<Contents> read_all(Store& store, const std::vector<std::string>& actors) {
   Contents contents;
-  for (Table table : {Table::kActor, Table::kOutcome, Table::kSender, Table::kOutbox}) {
+  for (Table table : {Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox}) {
     PLX_TRY_STATUS(store.scan(table, "", [&](std::string_view key, std::string_view value) {
       contents.rows.emplace(std::pair(static_cast<int>(table), std::string(key)), value);
       return true;
