@@ -4,9 +4,6 @@
 //
 // Workloads and command line are those of the peers (Erlang, CAF): W1 to W7, W10, W11. Prints lines
 // `RESULT peer=plex workload=W variant=V value=X unit=U`.
-#include <fmt/format.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -16,6 +13,9 @@
 #include <map>
 #include <string>
 #include <vector>
+
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/runtime.hpp"
@@ -29,7 +29,8 @@ using u64 = std::uint64_t;
 
 u64 now_ns() {
   return static_cast<u64>(
-      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count());
+      std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
+          .count());
 }
 
 double memory_bytes(const std::string& key) {
@@ -42,12 +43,14 @@ double memory_bytes(const std::string& key) {
 
 std::string variant;
 void report(const char* workload, const std::string& suffix, double value, const char* unit) {
-  std::printf("RESULT peer=plex workload=%s variant=%s%s value=%.6g unit=%s\n", workload, variant.c_str(), suffix.c_str(),
-              value, unit);
+  std::printf("RESULT peer=plex workload=%s variant=%s%s value=%.6g unit=%s\n", workload, variant.c_str(),
+              suffix.c_str(), value, unit);
   std::fflush(stdout);
 }
 
-double per_second(u64 count, u64 nanoseconds) { return static_cast<double>(count) / (static_cast<double>(nanoseconds) * 1e-9); }
+double per_second(u64 count, u64 nanoseconds) {
+  return static_cast<double>(count) / (static_cast<double>(nanoseconds) * 1e-9);
+}
 
 using Done = std::promise<u64>;  // kept by main, fulfilled by an actor
 
@@ -84,7 +87,9 @@ void must(const Status& status) {
 
 // Runs `Root`'s Go in a runtime of its own and waits for what it reports.
 struct World {
-  explicit World(std::size_t threads) : executor({.workers = threads}), runtime(executor, types) { must(runtime.start()); }
+  explicit World(std::size_t threads) : executor({.workers = threads}), runtime(executor, types) {
+    must(runtime.start());
+  }
   ~World() { executor.stop(); }
 
   template <class Root, class... Args>
@@ -220,7 +225,8 @@ class Sender : public GenServer<Sender, Go> {
 
 class SendersRoot : public GenServer<SendersRoot, Go> {
  public:
-  SendersRoot(u64 count, u64 senders, u64* began, Done* done) : count_(count), senders_(senders), began_(began), done_(done) {}
+  SendersRoot(u64 count, u64 senders, u64* began, Done* done)
+      : count_(count), senders_(senders), began_(began), done_(done) {}
   void handle(const Go&, Context& ctx) {
     u64 share = count_ / senders_;
     auto receiver = ctx.spawn<Receiver>(share * senders_, done_);
@@ -255,7 +261,8 @@ class Leaf : public GenServer<Leaf, Go> {
 class Parent : public GenServer<Parent, Go, Finished> {
  public:
   // In batches of `batch` alive at a time.
-  Parent(u64 count, u64 batch, u64* spawn_ns, Done* done) : left_(count), batch_(batch), spawn_ns_(spawn_ns), done_(done) {}
+  Parent(u64 count, u64 batch, u64* spawn_ns, Done* done)
+      : left_(count), batch_(batch), spawn_ns_(spawn_ns), done_(done) {}
   void handle(const Go&, Context& ctx) {
     began_ = now_ns();
     start_batch(ctx);
@@ -296,7 +303,6 @@ void Leaf::handle(const Go&, Context& ctx) {
 }
 
 // ---- W5: ring ------------------------------------------------------------------------------------------------------
-
 
 struct Next {
   u64 slot = 0, generation = 0;
@@ -606,7 +612,8 @@ int main(int argc, char** argv) {
     if (threads >= 1 && threads <= 64) status = run(argv[1], threads, std::strtoull(argv[3], nullptr, 10));
   }
   if (status == 2) {
-    std::fprintf(stderr, "usage: plex_bench WORKLOAD THREADS COUNT\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W10 W11; 1 to 64 threads\n");
+    std::fprintf(stderr,
+                 "usage: plex_bench WORKLOAD THREADS COUNT\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W10 W11; 1 to 64 threads\n");
   }
   return status;
 }

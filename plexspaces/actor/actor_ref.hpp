@@ -26,9 +26,9 @@ struct IsResult<std::expected<T, Error>> : std::true_type {};
 
 }  // namespace detail
 
-/// A live actor of class `A`: an id, trivially copyable, never counted. It may outlive the actor and its runtime: a message
-/// to an actor that has ended is a dead letter, an ask gets kNotFound. An id of an earlier actor never reaches a later one.
-/// Threads: any.
+/// A live actor of class `A`: an id, trivially copyable, never counted. It may outlive the actor and its runtime: a
+/// message to an actor that has ended is a dead letter, an ask gets kNotFound. An id of an earlier actor never reaches
+/// a later one. Threads: any.
 template <class A>
 class ActorRef {
  public:
@@ -64,8 +64,8 @@ class KeyedRef {
 
   const ActorKey& key() const { return key_; }
 
-  /// Sends `message`. From a durable actor it leaves with the commit of the turn and is applied exactly once by a durable
-  /// receiver; from anywhere else it may be lost with the process.
+  /// Sends `message`. From a durable actor it leaves with the commit of the turn and is applied exactly once by a
+  /// durable receiver; from anywhere else it may be lost with the process.
   /// @error kResourceExhausted: the mailbox is full. kInvalidArgument: a bad key.
   template <class M>
   Status tell(M&& message) const;

@@ -19,7 +19,7 @@ Magazine BlockDepot::take(std::size_t block_class) {
       full.pop_back();
       return magazine;
     }
-    slab = static_cast<char*>(::operator new(block_bytes* kMagazineBlocks, std::align_val_t(64)));
+    slab = static_cast<char*>(::operator new(block_bytes * kMagazineBlocks, std::align_val_t(64)));
     slabs_.push_back(slab);
   }
   Magazine magazine;

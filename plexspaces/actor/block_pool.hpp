@@ -64,9 +64,8 @@ class BlockDepot {
   std::vector<void*> slabs_;
 };
 
-/// One worker's blocks. allocate() and free() are a list operation; memory goes between workers a magazine at a time, so
-/// that freeing what another worker allocated costs no more than freeing one's own.
-/// Threads: its worker's only.
+/// One worker's blocks. allocate() and free() are a list operation; memory goes between workers a magazine at a time,
+/// so that freeing what another worker allocated costs no more than freeing one's own. Threads: its worker's only.
 class BlockPool {
  public:
   explicit BlockPool(BlockDepot& depot) : depot_(depot) {}
@@ -77,7 +76,8 @@ class BlockPool {
   void* allocate(std::size_t block_class) {
     if constexpr (!kPoolBlocks) return ::operator new(kBlockBytesMin << block_class, std::align_val_t(64));
     Shelf& shelf = shelves_[block_class];
-    if (shelf.loaded.head == nullptr) [[unlikely]] reload(block_class);
+    if (shelf.loaded.head == nullptr) [[unlikely]]
+      reload(block_class);
     FreeBlock* block = shelf.loaded.head;
     shelf.loaded.head = block->next;
     --shelf.loaded.count;
@@ -88,7 +88,8 @@ class BlockPool {
   void free(void* memory, std::size_t block_class) {
     if constexpr (!kPoolBlocks) return ::operator delete(memory, std::align_val_t(64));
     Shelf& shelf = shelves_[block_class];
-    if (shelf.loaded.count == BlockDepot::kMagazineBlocks) [[unlikely]] unload(block_class);
+    if (shelf.loaded.count == BlockDepot::kMagazineBlocks) [[unlikely]]
+      unload(block_class);
     auto* block = static_cast<FreeBlock*>(memory);
     block->next = shelf.loaded.head;
     shelf.loaded.head = block;

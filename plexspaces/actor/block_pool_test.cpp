@@ -1,11 +1,11 @@
 #include "plexspaces/actor/block_pool.hpp"
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <cstring>
 #include <set>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 namespace plexspaces::detail {
 namespace {

@@ -23,23 +23,23 @@ struct OpenTurn;
 struct Extras {
   Envelope* system_head = nullptr;  // replies and orders: before user messages, also while the actor waits
   Envelope* system_tail = nullptr;
-  OpenTurn* open = nullptr;  // the turn that waits
+  OpenTurn* open = nullptr;                // the turn that waits
   std::unique_ptr<Activation> activation;  // of an actor with facets
   std::string name;
 };
 
-/// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may be
-/// looked up at any time.
+/// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may
+/// be looked up at any time.
 ///
 ///     senders of the same worker ---> plain list (head, tail) ---> turns, in order
 ///     all others ---> inbox (lock-free stack) --drain--> plain list
 ///
-/// The inbox is one word with four meanings: kIdle (empty, nobody looks: who pushes must wake the home worker), null (empty,
-/// the actor is going to look), a list (newest first), kClosed (the actor has ended).
+/// The inbox is one word with four meanings: kIdle (empty, nobody looks: who pushes must wake the home worker), null
+/// (empty, the actor is going to look), a list (newest first), kClosed (the actor has ended).
 ///
-/// FIFO for each sender: whoever pushes to the plain list first drains the inbox into it. A sender's earlier message can be
-/// in the inbox only when the sender or this actor has moved since, and a move hands the earlier push over (release by the
-/// giver, acquire by the adopter), so the look at the inbox sees it.
+/// FIFO for each sender: whoever pushes to the plain list first drains the inbox into it. A sender's earlier message
+/// can be in the inbox only when the sender or this actor has moved since, and a move hands the earlier push over
+/// (release by the giver, acquire by the adopter), so the look at the inbox sees it.
 struct alignas(128) Cell {
   // The home worker's, but for inbox, generation and home, which others read.
   Actor* actor = nullptr;

@@ -133,7 +133,8 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
   }
   Result<ReplyOf<M>> await_resume() {
     if (wait_.error) return std::unexpected(*std::move(wait_.error));
-    return Answer(EnvelopePtr(std::exchange(wait_.reply, nullptr), EnvelopeDeleter{&context_.worker_->pool()})).template take<ReplyOf<M>>();
+    return Answer(EnvelopePtr(std::exchange(wait_.reply, nullptr), EnvelopeDeleter{&context_.worker_->pool()}))
+        .template take<ReplyOf<M>>();
   }
 
  private:

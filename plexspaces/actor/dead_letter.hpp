@@ -12,12 +12,12 @@
 namespace plexspaces {
 
 enum class DeadLetterReason : std::uint8_t {
-  kNoActor,         // the receiver has ended, or never was
-  kMailboxFull,     // refused by the bound of the receiver's mailbox
-  kUnhandled,       // the receiver does not handle this type
-  kExpired,         // its deadline had passed before its turn
-  kLateReply,       // the asker waits no longer
-  kStopped,         // still queued when the receiver ended
+  kNoActor,      // the receiver has ended, or never was
+  kMailboxFull,  // refused by the bound of the receiver's mailbox
+  kUnhandled,    // the receiver does not handle this type
+  kExpired,      // its deadline had passed before its turn
+  kLateReply,    // the asker waits no longer
+  kStopped,      // still queued when the receiver ended
 };
 inline constexpr std::size_t kDeadLetterReasons = 6;
 

@@ -21,8 +21,8 @@ Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery
 
 CallContext* new_context(BlockPool* pool) {
   constexpr std::size_t block = block_class(sizeof(CallContext));
-  void* memory = pool != nullptr ? pool->allocate(block)
-                                 : ::operator new(kBlockBytesMin << block, std::align_val_t(64));
+  void* memory =
+      pool != nullptr ? pool->allocate(block) : ::operator new(kBlockBytesMin << block, std::align_val_t(64));
   auto* context = ::new (memory) CallContext;
   context->heap = pool == nullptr;
   return context;

@@ -41,7 +41,7 @@ struct InputId {
 struct Delivery {
   ActorKey target;
   InputId id;
-  bool erase = false;              // the input is the deletion of the actor; there is no payload
+  bool erase = false;             // the input is the deletion of the actor; there is no payload
   std::uint64_t correlation = 0;  // of an ask from an actor
 };
 
@@ -49,7 +49,8 @@ namespace detail {
 
 /// A block of 64, 128, ... bytes: 40 or 48 bytes of header, then the payload in place.
 ///
-///      0 next | 8 type | 16 sender | 24 context | 32 generation, flags, charge | 40 payload (24 B in the smallest block)
+///      0 next | 8 type | 16 sender | 24 context | 32 generation, flags, charge | 40 payload (24 B in the smallest
+///      block)
 ///                                                                              | 40 extension | 48 payload (16 B)
 ///
 /// The extension is there for asks (correlation), for messages by key (Delivery) and for payloads aligned to 16.
@@ -97,7 +98,8 @@ static_assert(sizeof(Envelope) == 64 && offsetof(Envelope, extension) == Envelop
 /// Raw envelope for `payload_bytes` at the narrow or wide offset; header fields other than flags, block and charge are
 /// cleared. `pool` null: from the heap.
 inline Envelope* allocate_envelope(BlockPool* pool, std::size_t payload_bytes, std::uint32_t flags) {
-  std::size_t bytes = payload_bytes + ((flags & Envelope::kWide) != 0 ? Envelope::kWidePayload : Envelope::kNarrowPayload);
+  std::size_t bytes =
+      payload_bytes + ((flags & Envelope::kWide) != 0 ? Envelope::kWidePayload : Envelope::kNarrowPayload);
   std::size_t block = block_class(bytes);
   void* memory;
   if (pool != nullptr && block < kBlockClasses) [[likely]] {
@@ -154,7 +156,8 @@ void destroy_envelope(BlockPool* pool, Envelope* envelope);
 
 inline void release_envelope(BlockPool* pool, Envelope* envelope) {
   constexpr std::uint32_t kRare = Envelope::kReply | Envelope::kSink | Envelope::kKeyed;
-  if (envelope->is(kRare) || envelope->context != nullptr) [[unlikely]] return destroy_envelope(pool, envelope);
+  if (envelope->is(kRare) || envelope->context != nullptr) [[unlikely]]
+    return destroy_envelope(pool, envelope);
   if (envelope->type->destroy != nullptr) envelope->type->destroy(envelope->payload());
   free_envelope_memory(pool, envelope);
 }

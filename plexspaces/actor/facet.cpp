@@ -70,8 +70,8 @@ void Activation::answer(detail::EnvelopePtr request, std::string_view encoded_re
   if (Status decoded = decode(type, encoded_reply, reply->payload()); !decoded) {
     if (request->type->destroy_reply != nullptr) request->type->destroy_reply(reply->payload());
     reply->flags |= detail::Envelope::kFailed;
-    ::new (reply->payload()) Error(Code::kDataLoss, "the stored reply cannot be read: " + decoded.error().message(),
-                                   "PLX-ACT-0013");
+    ::new (reply->payload())
+        Error(Code::kDataLoss, "the stored reply cannot be read: " + decoded.error().message(), "PLX-ACT-0013");
   }
   worker_->send_reply(reply);
 }

@@ -47,9 +47,7 @@ struct Turn {
 
   bool read_only() const { return handler != nullptr && handler->read; }
   /// The delivery of an input that came by key, or null.
-  const Delivery* delivery() const {
-    return input->is(detail::Envelope::kKeyed) ? input->delivery() : nullptr;
-  }
+  const Delivery* delivery() const { return input->is(detail::Envelope::kKeyed) ? input->delivery() : nullptr; }
 };
 
 /// A capability around the turns of one activation. The chain is run in the order in which the type names its facets;
@@ -58,8 +56,8 @@ struct Turn {
 ///     on_activate -> [ admit -> handler -> commit -> effects leave ] ... -> on_passivate
 ///                               `-- throws --> on_error -> again, or commit
 ///
-/// Threads: the home worker of the activation; all calls for one activation are ordered. To come back from another thread:
-/// Runtime::post().
+/// Threads: the home worker of the activation; all calls for one activation are ordered. To come back from another
+/// thread: Runtime::post().
 class Facet {
  public:
   virtual ~Facet() = default;
@@ -128,8 +126,8 @@ class Activation {
   /// Answers `request` with the reply that encode() gave. Nothing happens when nobody asked.
   void answer(detail::EnvelopePtr request, std::string_view encoded_reply);
 
-  /// Ends the activation when it is idle, no turn is open and every facet agrees. @returns whether it ended; then nothing
-  /// of it may be touched.
+  /// Ends the activation when it is idle, no turn is open and every facet agrees. @returns whether it ended; then
+  /// nothing of it may be touched.
   bool passivate();
   /// Ends the activation at once: what is queued is sent again by key, to a new activation. `again`: one is made in any
   /// case.

@@ -13,17 +13,17 @@ namespace plexspaces {
 struct RuntimeOptions {
   std::string node_name = "node1";
 
-  std::uint32_t mailbox_messages_max = 1u << 20;       // of one actor; beyond it a send is refused
-  std::uint32_t mailbox_bytes_max = 128u << 20;        // of one actor
-  std::uint32_t actors_max = 64u << 20;                // alive in the runtime
-  std::size_t dead_letters_kept = 1'000;               // the newest, for inspection
-  Duration run_time_max = 200us;                       // of one actor before the next runnable one has its turn
-  std::size_t turns_per_batch = 128;                   // of one worker between two looks at clock, timers and other workers
-  Duration give_turn_cost_min = 400ns;                 // mean turn from which runnable actors go to an idle worker,
-  std::size_t give_batches_min = 8;                    // in so many batches in a row
+  std::uint32_t mailbox_messages_max = 1u << 20;  // of one actor; beyond it a send is refused
+  std::uint32_t mailbox_bytes_max = 128u << 20;   // of one actor
+  std::uint32_t actors_max = 64u << 20;           // alive in the runtime
+  std::size_t dead_letters_kept = 1'000;          // the newest, for inspection
+  Duration run_time_max = 200us;                  // of one actor before the next runnable one has its turn
+  std::size_t turns_per_batch = 128;              // of one worker between two looks at clock, timers and other workers
+  Duration give_turn_cost_min = 400ns;            // mean turn from which runnable actors go to an idle worker,
+  std::size_t give_batches_min = 8;               // in so many batches in a row
 
-  // For tests. `move_every_turns` > 0: each plain actor moves to the next worker after so many turns. `pick`: chooses the
-  // next runnable actor of `count` (0 = the one that waits longest), as the simulator does.
+  // For tests. `move_every_turns` > 0: each plain actor moves to the next worker after so many turns. `pick`: chooses
+  // the next runnable actor of `count` (0 = the one that waits longest), as the simulator does.
   std::size_t move_every_turns = 0;
   std::function<std::size_t(std::size_t count)> pick;
 };

@@ -1,11 +1,11 @@
 #include "plexspaces/actor/runtime.hpp"
 
-#include <fmt/format.h>
-
 #include <condition_variable>
 #include <cstdio>
 #include <optional>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/base/suggest.hpp"
@@ -17,8 +17,8 @@ namespace {
 constexpr std::size_t kRuntimesMax = 1024;  // alive in one process
 constexpr int kDeliverAttemptsMax = 16;     // activations that end just as a message arrives, in a row
 
-// The process's runtimes, so that a reference can be a plain id. An entry is written under the mutex; readers look at the
-// pointer and at the incarnation that the runtime itself holds.
+// The process's runtimes, so that a reference can be a plain id. An entry is written under the mutex; readers look at
+// the pointer and at the incarnation that the runtime itself holds.
 std::mutex places_mutex;
 std::array<std::atomic<Runtime*>, kRuntimesMax> places{};
 std::uint32_t last_incarnation = 0;
@@ -59,9 +59,13 @@ Runtime::Runtime(env::Executor& executor, const Types& types, RuntimeOptions opt
 }
 
 Runtime::~Runtime() {
-  refuse_new_work();
   places[node_id_.place].store(nullptr, std::memory_order_release);
-  // Nothing runs any more. Actors end one by one; what they hold is destroyed on this thread, as worker 0.
+  end_actors();
+}
+
+void Runtime::end_actors() {
+  refuse_new_work();
+  // Actors end one by one; what they hold is destroyed on this thread, as worker 0.
   table_.for_each([this](detail::Cell& cell) {
     if (cell.actor == nullptr && cell.extras == nullptr) return;
     cell.flags |= detail::Cell::kOutside;
@@ -103,7 +107,8 @@ void Runtime::offer_facet(std::string name, FacetFactory factory) {
 Result<detail::Cell*> Runtime::new_outside_cell() {
   std::lock_guard lock(outside_mutex_);
   if (outside_cells_ == nullptr) outside_cells_ = table_.add_chunk();
-  if (outside_cells_ == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
+  if (outside_cells_ == nullptr)
+    return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
   detail::Cell* cell = outside_cells_;
   outside_cells_ = cell->run_next;
   cell->flags = detail::Cell::kOutside;
@@ -195,8 +200,11 @@ Status Runtime::send(ActorId to, detail::Envelope* envelope) {
   detail::Sent sent = cell == nullptr ? detail::Sent::kGone : detail::Worker::push_foreign(*this, *cell, to, envelope);
   if (sent == detail::Sent::kOk) return {};
   bool full = sent == detail::Sent::kFull;
-  detail::Worker::bury(*this, nullptr, envelope, full ? DeadLetterReason::kMailboxFull : DeadLetterReason::kNoActor, to);
-  if (full) return fail(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max", "PLX-ACT-0006", Retry::kBackoff);
+  detail::Worker::bury(*this, nullptr, envelope, full ? DeadLetterReason::kMailboxFull : DeadLetterReason::kNoActor,
+                       to);
+  if (full)
+    return fail(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
+                "PLX-ACT-0006", Retry::kBackoff);
   return {};
 }
 
@@ -240,7 +248,8 @@ Status Runtime::deliver(detail::Envelope* envelope) {
     return std::unexpected(std::move(error));
   };
   if (worker == nullptr && refusing_.load(std::memory_order_relaxed))
-    return refuse(Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021", Retry::kBackoff));
+    return refuse(
+        Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021", Retry::kBackoff));
   for (int attempt = 0; attempt < kDeliverAttemptsMax; ++attempt) {
     auto id = activation_of(envelope->delivery()->target);
     if (!id) return refuse(std::move(id).error());
@@ -251,8 +260,8 @@ Status Runtime::deliver(detail::Envelope* envelope) {
       return refuse(Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
                           "PLX-ACT-0006", Retry::kBackoff));
   }
-  return refuse(Error(Code::kUnavailable, "the actor ended each time the message arrived: send it again", "PLX-ACT-0022",
-                      Retry::kBackoff));
+  return refuse(Error(Code::kUnavailable, "the actor ended each time the message arrived: send it again",
+                      "PLX-ACT-0022", Retry::kBackoff));
 }
 
 Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope,

@@ -47,9 +47,9 @@ struct RuntimeStats {
 ///     tell, ask ---> mailbox of the actor ---> its home worker runs a turn ---> effects
 ///
 /// Several runtimes live side by side in a process, each with its own executor.
-/// Threads: any, unless said. Lifetime: the executor, the types and the facet factories outlive it. Before it is destroyed,
-/// start()ed workers have ended (Executor::stop()) and no other thread uses it; actors still alive are then destroyed
-/// without a last turn, and their askers get kUnknown.
+/// Threads: any, unless said. Lifetime: the executor, the types and the facet factories outlive it. Before it is
+/// destroyed, start()ed workers have ended (Executor::stop()) and no other thread uses it; actors still alive are then
+/// destroyed without a last turn, and their askers get kUnknown.
 class Runtime {
  public:
   Runtime(env::Executor& executor, const Types& types, RuntimeOptions options = {});
@@ -91,6 +91,10 @@ class Runtime {
 
   /// Runs `function` with the activation, on its worker, before its next user message. Dropped when it has ended.
   void post(ActorId id, std::move_only_function<void(Activation&)> function);
+
+  /// Ends every actor at once, without a last turn. Only when nothing runs: before start(), or after Executor::stop().
+  /// For those whose facets refer to what is destroyed before the runtime.
+  void end_actors();
 
   /// Offers the facet `name` to types. Before start().
   void offer_facet(std::string name, FacetFactory factory);
@@ -279,8 +283,8 @@ Result<ReplyOf<std::remove_cvref_t<M>>> KeyedRef<A>::ask(M&& message, Duration w
   using Message = std::remove_cvref_t<M>;
   static_assert(A::template kHandles<Message>, "this actor does not handle this message");
   auto send = [this](detail::Envelope* envelope) { static_cast<void>(runtime_->deliver(envelope)); };
-  PLX_TRY(answer, runtime_->ask_and_wait(
-                      send, detail::make_keyed_envelope(nullptr, key_, std::forward<M>(message)), within));
+  PLX_TRY(answer,
+          runtime_->ask_and_wait(send, detail::make_keyed_envelope(nullptr, key_, std::forward<M>(message)), within));
   return answer.template take<ReplyOf<Message>>();
 }
 

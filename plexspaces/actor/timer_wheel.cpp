@@ -27,8 +27,7 @@ void unlink(Timer& timer) {
 
 }  // namespace
 
-TimerWheel::TimerWheel(TimePoint now)
-    : tick_(static_cast<std::uint64_t>(now.time_since_epoch().count()) >> kTickBits) {
+TimerWheel::TimerWheel(TimePoint now) : tick_(static_cast<std::uint64_t>(now.time_since_epoch().count()) >> kTickBits) {
   for (Level& level : levels_)
     for (Timer& head : level.slots) make_empty(head);
 }

@@ -22,7 +22,8 @@ struct Timer {
 /// Hierarchical timing wheel (Varghese and Lauck, 1987): arm, cancel and fire are O(1) each.
 ///
 ///     level 0   256 slots of one tick       (2^20 ns, about a millisecond)
-///     level 1   256 slots of 256 ticks ...  4 levels reach 52 days; later timers wait in the last slot and go round again
+///     level 1   256 slots of 256 ticks ...  4 levels reach 52 days; later timers wait in the last slot and go round
+///     again
 ///
 /// A timer never fires before its deadline and, when advance() is called in time, at most one tick after it.
 /// Threads: one at a time. Timers still armed are forgotten, not fired, when it is destroyed.

@@ -1,11 +1,11 @@
 #include "plexspaces/actor/timer_wheel.hpp"
 
-#include <gtest/gtest.h>
-#include <rapidcheck.h>
-
 #include <memory>
 #include <optional>
 #include <vector>
+
+#include <gtest/gtest.h>
+#include <rapidcheck.h>
 
 namespace plexspaces::detail {
 namespace {
@@ -29,9 +29,9 @@ TEST(TimerWheelTest, FiresEachTimerOnceNotBeforeItsDeadlineAndAtMostATickAfterIt
   EXPECT_TRUE(rc::check([] {
     TimePoint now{Duration(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 50))};
     TimerWheel wheel(now);
-    auto delays = *rc::gen::container<std::vector<std::int64_t>>(
-        rc::gen::oneOf(rc::gen::inRange<std::int64_t>(0, 1 << 22), rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 32),
-                       rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 52)));
+    auto delays = *rc::gen::container<std::vector<std::int64_t>>(rc::gen::oneOf(
+        rc::gen::inRange<std::int64_t>(0, 1 << 22), rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 32),
+        rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 52)));
     std::vector<std::unique_ptr<TestTimer>> timers;
     for (std::int64_t delay : delays) {
       timers.push_back(std::make_unique<TestTimer>(now));

@@ -1,10 +1,10 @@
 #include "plexspaces/actor/types.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "plexspaces/base/limits.hpp"
 
@@ -35,7 +35,8 @@ void Types::insert(ActorType type) {
   auto mistake = [&](std::string message) {
     if (check_) check_ = fail(Code::kInvalidArgument, std::move(message), "PLX-ACT-0014");
   };
-  if (type.name.empty() || type.name.size() > kNameBytesMax || type.name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
+  if (type.name.empty() || type.name.size() > kNameBytesMax ||
+      type.name.find_first_of(std::string_view("/\0", 2)) != std::string::npos)
     return mistake(fmt::format("the type name '{}' is not 1 to {} bytes without '/'", type.name, kNameBytesMax));
   if (types_.contains(type.name)) return mistake(fmt::format("the type name '{}' is registered twice", type.name));
   if (auto other = by_tag_.find(type.tag); other != by_tag_.end())
@@ -47,7 +48,8 @@ void Types::insert(ActorType type) {
   std::set<std::string_view> messages;
   for (const Handler& handler : type.handlers)
     if (!messages.insert(handler.message->value->name).second)
-      return mistake(fmt::format("the type '{}' handles two messages of the name '{}'", type.name, handler.message->value->name));
+      return mistake(
+          fmt::format("the type '{}' handles two messages of the name '{}'", type.name, handler.message->value->name));
   if (type.keyed() && type.create == nullptr)
     return mistake(fmt::format("the type '{}' has facets, so its class needs a default constructor", type.name));
   auto owned = std::make_unique<ActorType>(std::move(type));

@@ -32,8 +32,8 @@ struct ActorType {
   std::string name;
   std::vector<FacetSpec> facets;
   std::span<const Handler> handlers;
-  const void* tag = nullptr;          // the C++ class
-  std::size_t size = 0;               // of the C++ class, in bytes
+  const void* tag = nullptr;                 // the C++ class
+  std::size_t size = 0;                      // of the C++ class, in bytes
   Actor* (*create)(void* memory) = nullptr;  // null: has no default constructor, so cannot be activated by key
   StateView (*state)(Actor&) = nullptr;      // null: not Stateful
 
@@ -63,7 +63,8 @@ class Types {
     type.handlers = A::interface();
     type.tag = &detail::kTypeTag<A>;
     type.size = sizeof(A);
-    if constexpr (std::is_default_constructible_v<A>) type.create = [](void* memory) -> Actor* { return ::new (memory) A; };
+    if constexpr (std::is_default_constructible_v<A>)
+      type.create = [](void* memory) -> Actor* { return ::new (memory) A; };
     if constexpr (requires(A& actor) { state_of(actor); })
       type.state = [](Actor& actor) { return state_of(static_cast<A&>(actor)); };
     insert(std::move(type));

@@ -1,11 +1,11 @@
 #include "plexspaces/actor/worker.hpp"
 
-#include <fmt/format.h>
-
 #include <cstring>
 #include <exception>
 #include <string>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "plexspaces/actor/cell_table.hpp"
 #include "plexspaces/actor/context.hpp"
@@ -28,8 +28,8 @@ Error gone_error() {
   return Error(Code::kNotFound, "no such actor: it has ended, or the reference is of an earlier life", "PLX-ACT-0005");
 }
 Error full_error() {
-  return Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max", "PLX-ACT-0006",
-               Retry::kBackoff);
+  return Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
+               "PLX-ACT-0006", Retry::kBackoff);
 }
 
 }  // namespace
@@ -170,7 +170,8 @@ std::size_t Worker::run(Cell& cell) {
         continue;
       }
       // acq_rel: who pushes after seeing kIdle must find everything this run wrote, and wakes us.
-      if (word == nullptr && !cell.inbox.compare_exchange_strong(word, Cell::idle(), std::memory_order_acq_rel)) continue;
+      if (word == nullptr && !cell.inbox.compare_exchange_strong(word, Cell::idle(), std::memory_order_acq_rel))
+        continue;
       if ((cell.flags & Cell::kStopping) == 0) {
         cell.flags &= ~Cell::kScheduled;
         return turns;
@@ -217,7 +218,8 @@ void Worker::append_system(Cell& cell, Envelope* envelope) {
 
 Sent Worker::push_local(Cell& cell, Envelope* envelope) {
   // Before the first push to the plain list: see Cell.
-  if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) [[unlikely]] drain(cell);
+  if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) [[unlikely]]
+    drain(cell);
   if (envelope->is(Envelope::kSystem)) [[unlikely]] {
     append_system(cell, envelope);
     if ((cell.flags & Cell::kScheduled) == 0) schedule(cell);
@@ -283,9 +285,9 @@ Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* en
   return Sent::kOk;
 }
 
-// The cell's inbox was idle and has something now. Whoever sets wake_pending puts the cell into the wake-ups of its home,
-// so the cell is in at most one such list. A worker that takes it out clears the flag first (acq_rel on both sides), so
-// what a later, unsuccessful setter pushed is visible to it.
+// The cell's inbox was idle and has something now. Whoever sets wake_pending puts the cell into the wake-ups of its
+// home, so the cell is in at most one such list. A worker that takes it out clears the flag first (acq_rel on both
+// sides), so what a later, unsuccessful setter pushed is visible to it.
 void Worker::wake_home(Runtime& runtime, Cell& cell) {
   if (cell.wake_pending.exchange(true, std::memory_order_acq_rel)) return;
   std::uint16_t home = cell.home.load(std::memory_order_acquire);
@@ -344,7 +346,8 @@ void Worker::take_foreign() {
 Sent Worker::send(ActorId to, Envelope* envelope) {
   Cell& cell = table_.cell(to.slot);
   if (cell.home.load(std::memory_order_relaxed) == index_) [[likely]] {
-    if (cell.generation.load(std::memory_order_relaxed) != to.generation) [[unlikely]] return Sent::kGone;
+    if (cell.generation.load(std::memory_order_relaxed) != to.generation) [[unlikely]]
+      return Sent::kGone;
     return push_local(cell, envelope);
   }
   if (envelope->context != nullptr && !envelope->context->heap) {
@@ -407,9 +410,10 @@ bool Worker::begin_ask(Wait& wait, const Context& context, ActorId to, Envelope*
   for (CallContext* link = above; link != nullptr && cycle.empty(); link = link->parent)
     if (link->caller == to) cycle = fmt::format("{} -> ... -> {}", to.slot, cell.slot);
   if (!cycle.empty())
-    return refuse(Error(Code::kFailedPrecondition,
-                        fmt::format("the ask closes a circle: {} -> {}; an actor that waits cannot answer", cycle, to.slot),
-                        "PLX-ACT-0008"));
+    return refuse(
+        Error(Code::kFailedPrecondition,
+              fmt::format("the ask closes a circle: {} -> {}; an actor that waits cannot answer", cycle, to.slot),
+              "PLX-ACT-0008"));
   std::uint16_t depth = above == nullptr ? 1 : static_cast<std::uint16_t>(above->depth + 1);
   if (depth > kCallChainMax)
     return refuse(Error(Code::kFailedPrecondition, "the chain of asks is longer than 64 actors", "PLX-ACT-0009"));
@@ -473,9 +477,9 @@ Envelope* Worker::error_reply(Envelope* request, Error error) {
 }
 
 Envelope* Worker::error_in_place_of(Envelope* reply, Error error) {
-  Envelope* other = allocate_envelope(reply->is(Envelope::kSink) ? nullptr : &pool_, sizeof(Error),
-                                      Envelope::kReply | Envelope::kFailed | Envelope::kWide | Envelope::kSystem |
-                                          (reply->flags & Envelope::kSink));
+  Envelope* other = allocate_envelope(
+      reply->is(Envelope::kSink) ? nullptr : &pool_, sizeof(Error),
+      Envelope::kReply | Envelope::kFailed | Envelope::kWide | Envelope::kSystem | (reply->flags & Envelope::kSink));
   other->type = reply->type;
   other->extension = reply->extension;
   other->sender = reply->sender;
@@ -509,10 +513,10 @@ void Worker::complete_with_error(Envelope& request, Error error) {
 void Worker::unhandled(Context& context) {
   Envelope* input = context.input_;
   std::string name = fmt::format("{}", input->type->value != nullptr ? input->type->value->name : "?");
-  Error error(Code::kUnimplemented,
-              fmt::format("the actor does not handle {}; it handles {}", name,
-                          message_names(context.cell_->actor->handlers())),
-              "PLX-ACT-0003");
+  Error error(
+      Code::kUnimplemented,
+      fmt::format("the actor does not handle {}; it handles {}", name, message_names(context.cell_->actor->handlers())),
+      "PLX-ACT-0003");
   complete_with_error(*input, std::move(error));
   runtime_.count_dead_letter(this, {DeadLetterReason::kUnhandled, name, context.cell_->id(), {}, {}});
 }
@@ -542,7 +546,8 @@ void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLett
 // ---- turns ---------------------------------------------------------------------------------------------------------
 
 bool Worker::expired(Cell& cell, Envelope* envelope) {
-  if (envelope->context == nullptr || envelope->context->deadline > now_) [[likely]] return false;
+  if (envelope->context == nullptr || envelope->context->deadline > now_) [[likely]]
+    return false;
   bury(runtime_, this, envelope, DeadLetterReason::kExpired, cell.id());
   return true;
 }
@@ -567,7 +572,8 @@ void Worker::turn(Cell& cell, Envelope* envelope) {
 
 void Worker::crash(Cell& cell, Envelope* input, const std::string& what) {
   WorkerCounters::add(counters_.crashes);
-  std::string name = cell.extras != nullptr && !cell.extras->name.empty() ? cell.extras->name : fmt::format("{}", cell.slot);
+  std::string name =
+      cell.extras != nullptr && !cell.extras->name.empty() ? cell.extras->name : fmt::format("{}", cell.slot);
   std::string message = input->type->value != nullptr ? std::string(input->type->value->name) : std::string("?");
   std::string text = fmt::format("actor {}@{} crashed handling {}: {}", name, runtime_.node_name(), message, what);
   runtime_.log_(text);
@@ -791,8 +797,8 @@ void Worker::answer_or_drop(Envelope* request, const Error& error) {
 
 // Gives a runnable actor, which is in no run queue, to another worker. @returns false when it has to stay.
 bool Worker::give(Cell& cell, Worker& to) {
-  if (cell.extras != nullptr && (cell.extras->open != nullptr || cell.extras->activation != nullptr ||
-                                 cell.extras->system_head != nullptr))
+  if (cell.extras != nullptr &&
+      (cell.extras->open != nullptr || cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
     return false;
   if ((cell.flags & Cell::kStopping) != 0) return false;
   for (Envelope* envelope = cell.head; envelope != nullptr; envelope = envelope->next) {
@@ -859,8 +865,7 @@ void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
   bool erase = turn.delivery() != nullptr && turn.delivery()->erase;
   if (erase) {
     activation.replace_actor();
-    if (turn.input->is(Envelope::kAsk))
-      turn.effects.reply = EnvelopePtr(begin_reply(turn.input.get(), 0, 0), {&pool_});
+    if (turn.input->is(Envelope::kAsk)) turn.effects.reply = EnvelopePtr(begin_reply(turn.input.get(), 0, 0), {&pool_});
   }
   for (bool again = !erase; again;) {
     again = false;
@@ -887,13 +892,14 @@ void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
     take_back_reply(turn);
     turn.effects.sends.clear();
     Facet::Recovery recovery = Facet::Recovery::kPass;
-    for (auto facet = activation.facets_.rbegin(); facet != activation.facets_.rend() && recovery == Facet::Recovery::kPass;
-         ++facet)
+    for (auto facet = activation.facets_.rbegin();
+         facet != activation.facets_.rend() && recovery == Facet::Recovery::kPass; ++facet)
       recovery = (*facet)->on_error(turn);
     if (recovery == Facet::Recovery::kRetry) {
       again = true;
     } else {
-      if (turn.input->is(Envelope::kAsk)) turn.effects.reply = EnvelopePtr(error_reply(turn.input.get(), *turn.error), {&pool_});
+      if (turn.input->is(Envelope::kAsk))
+        turn.effects.reply = EnvelopePtr(error_reply(turn.input.get(), *turn.error), {&pool_});
       if (recovery == Facet::Recovery::kPass) {
         emit(std::move(turn.effects));
         stop_cell(cell);

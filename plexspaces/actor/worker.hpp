@@ -159,10 +159,10 @@ class Worker final : public env::Worker {
   const RuntimeOptions& options_;
   const std::uint16_t index_;
   TimePoint now_;
-  Cell* running_ = nullptr;      // whose turn it is
-  Effects* effects_ = nullptr;   // of the running turn of an actor with facets: what it emits is kept here
-  bool input_taken_ = false;     // by an open turn, in the running turn
-  std::size_t moves_in_ = 0;     // turns until the next forced move
+  Cell* running_ = nullptr;     // whose turn it is
+  Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
+  bool input_taken_ = false;    // by an open turn, in the running turn
+  std::size_t moves_in_ = 0;    // turns until the next forced move
   Cell* run_head_ = nullptr;
   Cell* run_tail_ = nullptr;
   std::size_t runnable_ = 0;

@@ -1,11 +1,11 @@
 #include "plexspaces/api/operations.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <memory>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/base/suggest.hpp"
@@ -35,13 +35,14 @@ Result<const Handler*> find_handler(const ActorType& type, const InvokeRequest& 
                               message_names(type.handlers)),
                   "PLX-API-0002");
     if (read && !handler->read)
-      return fail(Code::kFailedPrecondition,
-                  fmt::format("'{}' of the type '{}' changes the actor: send it with POST or PUT", request.message, type.name),
-                  "PLX-API-0003");
+      return fail(
+          Code::kFailedPrecondition,
+          fmt::format("'{}' of the type '{}' changes the actor: send it with POST or PUT", request.message, type.name),
+          "PLX-API-0003");
     return handler;
   }
-  auto fits = read ? [](const Handler& handler) { return handler.read; }
-                   : [](const Handler& handler) { return !handler.read; };
+  auto fits =
+      read ? [](const Handler& handler) { return handler.read; } : [](const Handler& handler) { return !handler.read; };
   if (std::ranges::count_if(type.handlers, fits) != 1)
     return fail(Code::kInvalidArgument,
                 fmt::format("name the message: the type '{}' has these that {}: {}", type.name,
@@ -67,7 +68,8 @@ Result<InvokeReply> to_reply(const Answer& answer) {
 
 }  // namespace
 
-Operations::Operations(Runtime& runtime, durability::Durability& durability) : runtime_(runtime), durability_(durability) {}
+Operations::Operations(Runtime& runtime, durability::Durability& durability)
+    : runtime_(runtime), durability_(durability) {}
 
 void Operations::invoke(InvokeRequest request, Done done) {
   const ActorType* type = runtime_.types().find(request.target.type);

@@ -47,9 +47,10 @@ class Operations {
 
   /// @error kNotFound: no such type. kInvalidArgument: malformed or ill-fitting body (domain codes PLX-COD-...), no or
   /// more than one default message (lists them). kUnimplemented: the type does not handle the message.
-  /// kFailedPrecondition with domain PLX-API-0003: kRead of a handler that changes state. kDeadlineExceeded: the timeout
-  /// passed while the request was queued. kResourceExhausted: the actor's mailbox is full. kUnavailable: stopping.
-  /// kUnknown: whether it was carried out is not known; retry with the same idempotency key. Any error of the handler.
+  /// kFailedPrecondition with domain PLX-API-0003: kRead of a handler that changes state. kDeadlineExceeded: the
+  /// timeout passed while the request was queued. kResourceExhausted: the actor's mailbox is full. kUnavailable:
+  /// stopping. kUnknown: whether it was carried out is not known; retry with the same idempotency key. Any error of the
+  /// handler.
   void invoke(InvokeRequest request, std::move_only_function<void(Result<InvokeReply>)> done);
 
   /// An error, saying why, while the node cannot serve.

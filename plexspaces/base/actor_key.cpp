@@ -1,9 +1,9 @@
 #include "plexspaces/base/actor_key.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <string_view>
+
+#include <fmt/format.h>
 
 #include "plexspaces/base/hash.hpp"
 #include "plexspaces/base/limits.hpp"
@@ -20,7 +20,8 @@ Status check_part(std::string_view what, std::string_view part) {
     return fail(Code::kInvalidArgument,
                 fmt::format("the {} has {} bytes; the limit is {}", what, part.size(), kNameBytesMax), "PLX-KEY-0002");
   if (part.find('\0') != std::string_view::npos)
-    return fail(Code::kInvalidArgument, fmt::format("the {} holds a NUL byte, which no name may", what), "PLX-KEY-0003");
+    return fail(Code::kInvalidArgument, fmt::format("the {} holds a NUL byte, which no name may", what),
+                "PLX-KEY-0003");
   return {};
 }
 

@@ -1,9 +1,9 @@
 #include "plexspaces/base/actor_key.hpp"
 
+#include <string>
+
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
-
-#include <string>
 
 #include "plexspaces/base/hash.hpp"
 #include "plexspaces/base/limits.hpp"

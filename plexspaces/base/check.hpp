@@ -6,8 +6,8 @@ namespace plexspaces::detail {
 }
 
 /// Ends the process when `condition` is false; `why` names the rule that was broken.
-#define PLX_CHECK(condition, why)                                                                \
-  do {                                                                                           \
-    if (!(condition)) [[unlikely]]                                                               \
+#define PLX_CHECK(condition, why)                                              \
+  do {                                                                         \
+    if (!(condition)) [[unlikely]]                                             \
       ::plexspaces::detail::check_failed(#condition, __FILE__, __LINE__, why); \
   } while (false)

@@ -1,9 +1,9 @@
 #include "plexspaces/base/error.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
 #include <optional>
+
+#include <fmt/format.h>
 
 namespace plexspaces {
 
@@ -52,7 +52,8 @@ std::string_view code_name(Code code) { return kCodes[static_cast<std::size_t>(c
 int http_status(Code code) { return kCodes[static_cast<std::size_t>(code)].http; }
 
 Error::Error(Code code, std::string message, std::string_view domain, Retry retry)
-    : record_(new Record{.code = code, .retry = retry, .message = std::move(message), .domain = std::string(domain), .cause = {}}) {}
+    : record_(new Record{
+          .code = code, .retry = retry, .message = std::move(message), .domain = std::string(domain), .cause = {}}) {}
 
 Error::Error(const Error& other) noexcept : record_(other.record_) {
   record_->references.fetch_add(1, std::memory_order_relaxed);

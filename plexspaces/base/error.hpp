@@ -97,8 +97,8 @@ inline std::unexpected<Error> fail(Code code, std::string message, std::string_v
 
 #define PLX_DETAIL_CONCAT2(a, b) a##b
 #define PLX_DETAIL_CONCAT(a, b) PLX_DETAIL_CONCAT2(a, b)
-#define PLX_DETAIL_TRY(temporary, return_keyword, name, ...)            \
-  auto temporary = (__VA_ARGS__);                                       \
+#define PLX_DETAIL_TRY(temporary, return_keyword, name, ...)                    \
+  auto temporary = (__VA_ARGS__);                                               \
   if (!temporary) return_keyword std::unexpected(std::move(temporary).error()); \
   auto&& name = *std::move(temporary)
 #define PLX_DETAIL_CHECK_STATUS(temporary, return_keyword, ...) \

@@ -1,9 +1,9 @@
 #include "plexspaces/base/error.hpp"
 
-#include <gtest/gtest.h>
-
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "plexspaces/base/suggest.hpp"
 

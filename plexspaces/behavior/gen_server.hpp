@@ -16,11 +16,12 @@ namespace plexspaces {
 ///
 ///     returns Result<Reply> or Reply (or nothing, when Reply is void)    a plain handler
 ///     returns Task<Result<Reply>> or Task<Reply>                        a handler that waits, by co_await ctx.ask(...)
-///     is const                                                          a read: it leaves the state as it is, GET may call it
+///     is const                                                          a read: it leaves the state as it is, GET may
+///     call it
 ///
-/// While a handler waits the actor takes no other message. An exception ends the actor; its asker gets kInternal. A message
-/// of any other type is answered with kUnimplemented and counted as a dead letter.
-/// Source: OTP's gen_server, whose call, cast and info are one kind of message here.
+/// While a handler waits the actor takes no other message. An exception ends the actor; its asker gets kInternal. A
+/// message of any other type is answered with kUnimplemented and counted as a dead letter. Source: OTP's gen_server,
+/// whose call, cast and info are one kind of message here.
 template <class Self, class... Ms>
 class GenServer : public Actor {
  public:

@@ -1,12 +1,12 @@
 #include "plexspaces/durable/durability.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <any>
 #include <memory>
 #include <utility>
 #include <vector>
+
+#include <fmt/format.h>
 
 #include "plexspaces/durable/durability_facet.hpp"
 #include "plexspaces/durable/virtual_actor_facet.hpp"
@@ -23,9 +23,10 @@ namespace {
 
 Status check_durable(const ActorType& type, const std::any&) {
   if (type.state == nullptr)
-    return fail(Code::kFailedPrecondition,
-                fmt::format("the type '{}' is durable but has no state to store: derive it from Stateful<S>", type.name),
-                "PLX-DUR-0013");
+    return fail(
+        Code::kFailedPrecondition,
+        fmt::format("the type '{}' is durable but has no state to store: derive it from Stateful<S>", type.name),
+        "PLX-DUR-0013");
   for (const Handler& handler : type.handlers)
     if (handler.waits)
       return fail(Code::kUnimplemented,
@@ -40,8 +41,8 @@ Status check_durable(const ActorType& type, const std::any&) {
 Durability::Durability(Runtime& runtime, store::Store& store, env::Clock& clock)
     : runtime_(runtime), lane_(runtime.executor(), store), clock_(clock), on_failure_([](const Error&) {}) {
   runtime_.offer_facet("durability", {[this](Activation& activation, const std::any& options) {
-                                        return std::make_unique<DurabilityFacet>(*this, activation,
-                                                                                 std::any_cast<DurableOptions>(options));
+                                        return std::make_unique<DurabilityFacet>(
+                                            *this, activation, std::any_cast<DurableOptions>(options));
                                       },
                                       check_durable});
   runtime_.offer_facet("virtual_actor", {[](Activation& activation, const std::any& options) {
@@ -50,6 +51,8 @@ Durability::Durability(Runtime& runtime, store::Store& store, env::Clock& clock)
                                          },
                                          nullptr});
 }
+
+Durability::~Durability() { runtime_.end_actors(); }
 
 Status Durability::recover() {
   Status read;

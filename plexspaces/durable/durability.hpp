@@ -17,10 +17,10 @@
 namespace plexspaces::durability {
 
 struct DurabilityStats {
-  std::uint64_t commits = 0;             // turns made durable
-  std::uint64_t duplicates = 0;          // inputs known from before: answered again, not applied again
-  std::uint64_t parked = 0;              // inputs given up after attempts_max
-  std::uint64_t resent = 0;              // messages sent again for want of an acknowledgement
+  std::uint64_t commits = 0;     // turns made durable
+  std::uint64_t duplicates = 0;  // inputs known from before: answered again, not applied again
+  std::uint64_t parked = 0;      // inputs given up after attempts_max
+  std::uint64_t resent = 0;      // messages sent again for want of an acknowledgement
   std::uint64_t activations_loaded = 0;
 };
 
@@ -33,12 +33,13 @@ struct DurabilityStats {
 ///  - An answer that a caller has seen is that of a committed turn (the output gate; INV-J1, INV-J5).
 ///  - An input with an id is applied once, however often it is delivered, for outcome_retention (INV-J5).
 ///  - Messages between durable actors arrive once and in order for each pair.
-/// Threads: any. Lifetime: made before Runtime::start(); the runtime and the store outlive it only in that the executor is
-/// stopped before any of them is destroyed.
+/// Threads: any. Lifetime: made before Runtime::start(); the runtime, the store and the clock outlive it. The executor
+/// has stopped before it is destroyed, which ends the runtime's actors.
 class Durability {
  public:
   /// Offers the facets to `runtime`.
   Durability(Runtime& runtime, store::Store& store, env::Clock& clock);
+  ~Durability();
   Durability(const Durability&) = delete;
 
   /// Before Runtime::start(): finds the messages that an earlier process left in the outbox.
@@ -48,7 +49,9 @@ class Durability {
   Status resume_outbox();
 
   /// Messages that their receivers have not acknowledged.
-  std::size_t outbox_pending() const { return static_cast<std::size_t>(outbox_pending_.load(std::memory_order_relaxed)); }
+  std::size_t outbox_pending() const {
+    return static_cast<std::size_t>(outbox_pending_.load(std::memory_order_relaxed));
+  }
 
   /// An error, saying why, while durable actors cannot be served.
   Status readiness() const;

@@ -1,8 +1,8 @@
 #include "plexspaces/durable/durability_facet.hpp"
 
-#include <fmt/format.h>
-
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "plexspaces/base/hash.hpp"
 #include "plexspaces/base/limits.hpp"
@@ -12,7 +12,7 @@ namespace plexspaces::durability {
 
 namespace {
 
-constexpr std::size_t kExpiredPerCommitMax = 8;      // outcome rows erased beside a turn
+constexpr std::size_t kExpiredPerCommitMax = 8;  // outcome rows erased beside a turn
 constexpr std::size_t kAcknowledgedPerCommitMax = 256;
 constexpr Duration kFlushAcknowledgedAfter = 20ms;  // without a turn that would carry them
 constexpr std::string_view kFacetName = "durability";
@@ -39,7 +39,8 @@ template <class T>
 Status read_row(std::string_view bytes, std::string_view what, T& into) {
   auto value = decode<T>(bytes);
   if (!value)
-    return fail(Code::kDataLoss, fmt::format("a stored {} cannot be read: {}", what, value.error().message()), "PLX-DUR-0001");
+    return fail(Code::kDataLoss, fmt::format("a stored {} cannot be read: {}", what, value.error().message()),
+                "PLX-DUR-0001");
   into = std::move(*value);
   return {};
 }
@@ -104,11 +105,12 @@ bool DurabilityFacet::is_durable(const ActorKey& key) const {
 // ---- loading -------------------------------------------------------------------------------------------------------
 
 Facet::Ready DurabilityFacet::on_activate(Activation& activation) {
-  durability_.lane_.run([&runtime = activation.runtime(), id = activation.id(), key = activation.key()](store::Store& store) {
-    runtime.post(id, [loaded = load_actor(store, key)](Activation& target) mutable {
-      target.facet<DurabilityFacet>()->loaded(std::move(loaded));
-    });
-  });
+  durability_.lane_.run(
+      [&runtime = activation.runtime(), id = activation.id(), key = activation.key()](store::Store& store) {
+        runtime.post(id, [loaded = load_actor(store, key)](Activation& target) mutable {
+          target.facet<DurabilityFacet>()->loaded(std::move(loaded));
+        });
+      });
   return Ready::kLater;
 }
 
@@ -123,10 +125,10 @@ void DurabilityFacet::loaded(Result<LoadedActor> result) {
                                                   activation_.key().to_string(), actor_.state_type, state.type->name),
                                       "PLX-DUR-0002"));
     if (Status read = decode(*state.type, actor_.state.data, state.value, &unknown_fields_); !read)
-      return activation_.failed(Error(Code::kDataLoss,
-                                      fmt::format("{}: the stored state cannot be read: {}",
-                                                  activation_.key().to_string(), read.error().message()),
-                                      "PLX-DUR-0001"));
+      return activation_.failed(Error(
+          Code::kDataLoss,
+          fmt::format("{}: the stored state cannot be read: {}", activation_.key().to_string(), read.error().message()),
+          "PLX-DUR-0001"));
   }
   actor_.state.data.clear();
   sequence_ = result->sequence;
@@ -324,8 +326,8 @@ Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& 
   PLX_TRY_STATUS(encode_state(bytes));
   if (bytes.size() > kPayloadBytesMax)
     return fail(Code::kResourceExhausted,
-                fmt::format("the state of {} has {} bytes; the limit is {}", activation_.key().to_string(), bytes.size(),
-                            kPayloadBytesMax),
+                fmt::format("the state of {} has {} bytes; the limit is {}", activation_.key().to_string(),
+                            bytes.size(), kPayloadBytesMax),
                 "PLX-DUR-0007");
   PLX_TRY_STATUS(add_messages(turn, commit, pending));
   pending.effects.reply = std::move(turn.effects.reply);
@@ -374,8 +376,8 @@ Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingT
     PLX_TRY_STATUS(encode(*effect.message->type->value, effect.message->payload(), payloads[i]));
     if (payloads[i].size() > kPayloadBytesMax)
       return fail(Code::kResourceExhausted,
-                  fmt::format("a {} has {} bytes; the limit is {}", effect.message->type->value->name, payloads[i].size(),
-                              kPayloadBytesMax),
+                  fmt::format("a {} has {} bytes; the limit is {}", effect.message->type->value->name,
+                              payloads[i].size(), kPayloadBytesMax),
                   "PLX-DUR-0009");
   }
   for (std::size_t i = 0; i < payloads.size(); ++i) {
@@ -394,7 +396,8 @@ Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingT
     message.type = effect.message->type->value->name;
     message.payload.data = std::move(payloads[i]);
     message.request = stored_request(*turn.input);
-    commit.mutations.push_back({store::Table::kOutbox, outbox_row(row_, id), encode(message), store::Precondition::kAbsent});
+    commit.mutations.push_back(
+        {store::Table::kOutbox, outbox_row(row_, id), encode(message), store::Precondition::kAbsent});
     commit.mutations.push_back(
         {store::Table::kPeer, receiver_row(row_, *key), encode(StoredPeer{message.incarnation, message.sequence}), {}});
     receiver.unacknowledged.emplace(message.sequence, id);
@@ -465,16 +468,15 @@ void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
     paused_ = true;
     activation_.pause();
   }
-  durability_.lane_.commit(
-      std::move(commit), [&runtime = durability_.runtime_, &durability = durability_, id = activation_.id()](
-                             store::Outcome outcome, const Error* error) {
-        if (outcome == store::Outcome::kUnknown && error != nullptr) durability.store_failed(*error);
-        std::optional<Error> copy;
-        if (error != nullptr) copy = *error;
-        runtime.post(id, [outcome, copy = std::move(copy)](Activation& target) mutable {
-          target.facet<DurabilityFacet>()->committed(outcome, std::move(copy));
-        });
-      });
+  durability_.lane_.commit(std::move(commit), [&runtime = durability_.runtime_, &durability = durability_,
+                                               id = activation_.id()](store::Outcome outcome, const Error* error) {
+    if (outcome == store::Outcome::kUnknown && error != nullptr) durability.store_failed(*error);
+    std::optional<Error> copy;
+    if (error != nullptr) copy = *error;
+    runtime.post(id, [outcome, copy = std::move(copy)](Activation& target) mutable {
+      target.facet<DurabilityFacet>()->committed(outcome, std::move(copy));
+    });
+  });
 }
 
 void DurabilityFacet::committed(store::Outcome outcome, std::optional<Error> error) {
@@ -491,12 +493,14 @@ void DurabilityFacet::committed(store::Outcome outcome, std::optional<Error> err
   }
   Error answer =
       outcome == store::Outcome::kUnknown
-          ? Error(Code::kUnknown, "whether the request was carried out is not known: the store has failed; retry with the same key",
+          ? Error(Code::kUnknown,
+                  "whether the request was carried out is not known: the store has failed; retry with the same key",
                   "PLX-DUR-0010", Retry::kSame)
       : outcome == store::Outcome::kRefused
           ? Error(Code::kResourceExhausted, "the request was not carried out: the store refused it", "PLX-DUR-0011",
                   Retry::kBackoff)
-          : Error(Code::kUnavailable, "the request was not carried out: another owner has the actor, or an earlier turn failed; retry",
+          : Error(Code::kUnavailable,
+                  "the request was not carried out: another owner has the actor, or an earlier turn failed; retry",
                   "PLX-DUR-0012", Retry::kSame);
   if (error) answer = answer.caused_by(*std::move(error));
   if (!failure_) {
@@ -537,7 +541,8 @@ void DurabilityFacet::abandon(PendingTurn turn, const Error& error) {
   if (!turn.client_key.empty()) {
     auto found = requests_.find(turn.client_key);
     if (found != requests_.end())
-      for (detail::EnvelopePtr& request : std::exchange(found->second.waiting, {})) activation_.answer(std::move(request), error);
+      for (detail::EnvelopePtr& request : std::exchange(found->second.waiting, {}))
+        activation_.answer(std::move(request), error);
   }
   if (turn.effects.reply != nullptr) activation_.emit_error(std::move(turn.effects.reply), error);
   for (Effects& effects : turn.reads)

@@ -33,9 +33,9 @@ Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key);
 
 /// The durability facet: commits each turn, gates what leaves, knows duplicates, keeps the outbox.
 ///
-/// The actor goes on while its commits are in flight: `pending_` holds what each turn emits until its commit is done. When
-/// one fails, the actor in memory is ahead of the store: nothing more runs, every pending answer becomes an error, and the
-/// activation is discarded once the last commit in flight has come back.
+/// The actor goes on while its commits are in flight: `pending_` holds what each turn emits until its commit is done.
+/// When one fails, the actor in memory is ahead of the store: nothing more runs, every pending answer becomes an error,
+/// and the activation is discarded once the last commit in flight has come back.
 class DurabilityFacet final : public Facet {
  public:
   DurabilityFacet(Durability& durability, Activation& activation, DurableOptions options);

@@ -10,12 +10,12 @@
 namespace plexspaces {
 
 struct DurableOptions {
-  std::size_t uncommitted_turns_max = 256;      // ahead of the store; more wait in the mailbox
-  std::size_t attempts_max = 3;                 // of an input whose handler throws; then its answer is the error
-  Duration outcome_retention = 24h;             // how long the answer to an idempotency key is remembered
-  std::size_t outcomes_max = 100'000;           // remembered at a time; beyond it keyed requests are refused
-  std::size_t outbox_messages_max = 100'000;    // unacknowledged at a time; beyond it turns that send are refused
-  Duration resend_after = 1s;                   // unacknowledged messages are sent again, then at doubled times
+  std::size_t uncommitted_turns_max = 256;    // ahead of the store; more wait in the mailbox
+  std::size_t attempts_max = 3;               // of an input whose handler throws; then its answer is the error
+  Duration outcome_retention = 24h;           // how long the answer to an idempotency key is remembered
+  std::size_t outcomes_max = 100'000;         // remembered at a time; beyond it keyed requests are refused
+  std::size_t outbox_messages_max = 100'000;  // unacknowledged at a time; beyond it turns that send are refused
+  Duration resend_after = 1s;                 // unacknowledged messages are sent again, then at doubled times
   Duration resend_after_max = 30s;
 };
 

@@ -57,7 +57,9 @@ Error error_of(const StoredOutcome& outcome) {
   return Error(static_cast<Code>(outcome.code), outcome.message, outcome.domain, static_cast<Retry>(outcome.retry));
 }
 
-std::string outcome_row(const std::string& actor_row, std::string_view client_key) { return row(actor_row, client_key); }
+std::string outcome_row(const std::string& actor_row, std::string_view client_key) {
+  return row(actor_row, client_key);
+}
 
 std::string outbox_row(const std::string& actor_row, std::uint64_t id) {
   std::string suffix(8, '\0');
@@ -65,13 +67,17 @@ std::string outbox_row(const std::string& actor_row, std::uint64_t id) {
   return row(actor_row, suffix);
 }
 
-std::string sender_row(const std::string& actor_row, const ActorKey& sender) { return peer_row(actor_row, kFrom, sender); }
+std::string sender_row(const std::string& actor_row, const ActorKey& sender) {
+  return peer_row(actor_row, kFrom, sender);
+}
 
 std::string receiver_row(const std::string& actor_row, const ActorKey& receiver) {
   return peer_row(actor_row, kTo, receiver);
 }
 
-std::string_view key_suffix(std::string_view key, std::size_t actor_row_bytes) { return key.substr(actor_row_bytes + 1); }
+std::string_view key_suffix(std::string_view key, std::size_t actor_row_bytes) {
+  return key.substr(actor_row_bytes + 1);
+}
 
 std::uint64_t outbox_id_of(std::string_view suffix) {
   std::uint64_t id = 0;

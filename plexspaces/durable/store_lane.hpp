@@ -15,19 +15,20 @@ namespace plexspaces::durability {
 
 /// A queue in front of a Store, worked off where blocking is allowed.
 ///
-///     workers ---commit, read---> queue ---everything that waits---> Store::commit() ---> one sync ---> callbacks, in order
+///     workers ---commit, read---> queue ---everything that waits---> Store::commit() ---> one sync ---> callbacks, in
+///     order
 ///
-/// A lone commit is not delayed to fill a group; while one group syncs the next one gathers. Commits and reads take effect
-/// in the order in which they were queued.
-/// Threads: any; callbacks run on the thread that did the work, and must hand over. Lifetime: the executor is stopped
-/// before it is destroyed.
+/// A lone commit is not delayed to fill a group; while one group syncs the next one gathers. Commits and reads take
+/// effect in the order in which they were queued. Threads: any; callbacks run on the thread that did the work, and must
+/// hand over. Lifetime: the executor is stopped before it is destroyed.
 class StoreLane {
  public:
   StoreLane(env::Executor& executor, store::Store& store) : executor_(executor), store_(store) {}
 
   static constexpr std::size_t kGroupCommitsMax = 4'096;
 
-  /// What became of a commit. `error`: why it was refused or the store has failed; null when done, fenced or in conflict.
+  /// What became of a commit. `error`: why it was refused or the store has failed; null when done, fenced or in
+  /// conflict.
   using Committed = std::move_only_function<void(store::Outcome outcome, const Error* error)>;
   void commit(store::Commit commit, Committed done);
 

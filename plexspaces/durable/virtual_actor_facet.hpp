@@ -11,7 +11,10 @@ namespace plexspaces::durability {
 class VirtualActorFacet final : public Facet {
  public:
   VirtualActorFacet(Activation& activation, VirtualActorOptions options)
-      : activation_(activation), options_(options), last_input_(activation.now()), alarm_(activation, [this] { look(); }) {}
+      : activation_(activation),
+        options_(options),
+        last_input_(activation.now()),
+        alarm_(activation, [this] { look(); }) {}
 
   Ready on_activate(Activation&) override {
     alarm_.arm(last_input_ + options_.idle_timeout);

@@ -11,9 +11,9 @@
 
 namespace plexspaces::env {
 
-/// An open file, read and written at offsets. Bytes written are durable only after sync() returned without error; before
-/// that a crash may keep them, lose them, or keep a part (whole sectors of 512 bytes).
-/// Threads: one at a time. Closed by its destructor.
+/// An open file, read and written at offsets. Bytes written are durable only after sync() returned without error;
+/// before that a crash may keep them, lose them, or keep a part (whole sectors of 512 bytes). Threads: one at a time.
+/// Closed by its destructor.
 class File {
  public:
   virtual ~File() = default;

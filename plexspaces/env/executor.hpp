@@ -16,8 +16,8 @@ class Worker {
 
   /// Runs a bounded batch of turns and the timers that are due.
   /// @param now the executor's clock, read once for the whole batch.
-  /// @returns when it wants to run again: `now` or earlier when it has more to do, kNever when only a wake() can bring work.
-  /// Called by one thread at a time, always the same one in production.
+  /// @returns when it wants to run again: `now` or earlier when it has more to do, kNever when only a wake() can bring
+  /// work. Called by one thread at a time, always the same one in production.
   virtual TimePoint run_batch(TimePoint now) = 0;
 
   /// True when another thread has left work since run_batch() looked. Asked between announcing the park and parking, so
@@ -27,11 +27,11 @@ class Worker {
 
 /// Runs workers and blocking work. Used per batch, never per message.
 ///
-///     worker i:   run_batch -> poll its I/O -> run_batch ... -> nothing to do -> spin -> park until wake(i) or due time
-///     blocking:   run_blocking(f) -> some thread that may block -> f()
+///     worker i:   run_batch -> poll its I/O -> run_batch ... -> nothing to do -> spin -> park until wake(i) or due
+///     time blocking:   run_blocking(f) -> some thread that may block -> f()
 ///
-/// Real: a thread per worker, each with its own I/O context, and a pool for blocking work. Simulated: one thread steps all.
-/// Lifetime: stop() returns before the workers and what the blocking work refers to are destroyed.
+/// Real: a thread per worker, each with its own I/O context, and a pool for blocking work. Simulated: one thread steps
+/// all. Lifetime: stop() returns before the workers and what the blocking work refers to are destroyed.
 class Executor {
  public:
   virtual ~Executor() = default;

@@ -56,7 +56,10 @@ void SimExecutor::run_job(std::size_t index) {
   job();
 }
 
-bool SimExecutor::step() {
+bool SimExecutor::step() { return step_before(kNever); }
+
+// As step(), but time does not jump beyond `limit`.
+bool SimExecutor::step_before(TimePoint limit) {
   if (stopped_ || crashed_) return false;
   runnable_.clear();
   for (std::size_t i = 0; i < workers_.size(); ++i)
@@ -66,7 +69,7 @@ bool SimExecutor::step() {
   if (choices == 0) {
     TimePoint nearest = kNever;
     for (const Driven& driven : workers_) nearest = std::min(nearest, driven.due);
-    if (nearest == kNever) return false;
+    if (nearest == kNever || nearest > limit) return false;
     world_.clock.advance_to(nearest);
     note(Choice::kAdvance, 0);
     reached(Probe::kSimTimeAdvanced);
@@ -94,6 +97,16 @@ bool SimExecutor::run_until(const std::function<bool()>& done, std::size_t steps
     if (!step()) break;
   }
   return done();
+}
+
+bool SimExecutor::run_for(Duration time, std::size_t steps_max) {
+  TimePoint end = now() + time;
+  for (std::size_t i = 0; i < steps_max && now() < end; ++i) {
+    if (step_before(end)) continue;
+    world_.clock.advance_to(end);
+    return true;
+  }
+  return now() >= end;
 }
 
 void SimExecutor::crash() {

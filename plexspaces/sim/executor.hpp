@@ -41,6 +41,9 @@ class SimExecutor final : public env::Executor {
   /// Steps until `done()` or `steps_max` steps. @returns the last done().
   bool run_until(const std::function<bool()>& done, std::size_t steps_max);
 
+  /// Steps until `time` has passed, at most `steps_max` times: what is due later is not waited for. @returns whether it has.
+  bool run_for(Duration time, std::size_t steps_max);
+
   /// The process dies now: queued blocking work is destroyed unrun, no worker runs again.
   void crash();
   bool crashed() const { return crashed_; }
@@ -55,6 +58,7 @@ class SimExecutor final : public env::Executor {
   enum class Choice : std::uint8_t { kWorker = 1, kJob = 2, kAdvance = 3, kCrash = 4 };
 
   bool wants_to_run(const Driven& driven) const;
+  bool step_before(TimePoint limit);
   void run_job(std::size_t index);
   void note(Choice choice, std::size_t index);
 

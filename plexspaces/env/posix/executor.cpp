@@ -1,16 +1,16 @@
 #include "plexspaces/env/posix/executor.hpp"
 
-#include <fmt/format.h>
-#include <pthread.h>
-
 #include <algorithm>
 #include <atomic>
+#include <thread>
+#include <vector>
+
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/thread_pool.hpp>
-#include <thread>
-#include <vector>
+#include <fmt/format.h>
+#include <pthread.h>
 
 #include "plexspaces/base/check.hpp"
 

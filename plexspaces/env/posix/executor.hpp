@@ -13,10 +13,10 @@ class io_context;
 namespace plexspaces::env {
 
 struct PosixExecutorOptions {
-  std::size_t workers = 0;             // 0: one for each core
-  std::size_t blocking_threads = 4;    // for run_blocking()
-  Duration spin = 20us;                // how long an idle worker looks for work before it parks; 0 with one core
-  Duration io_poll_interval = 20us;    // how often a busy worker looks at its sockets
+  std::size_t workers = 0;           // 0: one for each core
+  std::size_t blocking_threads = 4;  // for run_blocking()
+  Duration spin = 20us;              // how long an idle worker looks for work before it parks; 0 with one core
+  Duration io_poll_interval = 20us;  // how often a busy worker looks at its sockets
 };
 
 /// Threads: one per worker, named "plx-worker-i", and a pool for blocking work.
@@ -32,8 +32,8 @@ class PosixExecutor final : public Executor {
   void wake(std::size_t index) override;
   void run_blocking(std::move_only_function<void()> work) override;
 
-  /// The I/O context that worker `index` polls between its batches and parks in: completion handlers run on the worker's
-  /// thread, never during a batch. Valid until destruction; nothing runs in it after stop().
+  /// The I/O context that worker `index` polls between its batches and parks in: completion handlers run on the
+  /// worker's thread, never during a batch. Valid until destruction; nothing runs in it after stop().
   boost::asio::io_context& io(std::size_t index);
 
  private:
