@@ -12,8 +12,9 @@
 namespace plexspaces::env {
 
 /// An open file, read and written at offsets. Bytes written are durable only after sync() returned without error;
-/// before that a crash may keep them, lose them, or keep a part (whole sectors of 512 bytes). Threads: one at a time.
-/// Closed by its destructor.
+/// before that a crash may keep them, lose them, or keep a part (whole sectors of 512 bytes). Bytes that were not written
+/// over stay what they were. A write that fails may have changed a part of its bytes.
+/// Threads: one at a time. Closed by its destructor.
 class File {
  public:
   virtual ~File() = default;
@@ -25,7 +26,8 @@ class File {
   virtual Status truncate(std::uint64_t size) = 0;
   virtual Result<std::uint64_t> size() = 0;
   /// Makes everything written so far durable. @error kUnknown: what is on the disk is no longer known; a second sync()
-  /// would not tell (the kernel may have dropped the pages). The caller must stop using the file.
+  /// would not tell (the kernel may have dropped the pages, though reads still show them). The caller must stop using
+  /// the file.
   virtual Status sync() = 0;
 };
 
