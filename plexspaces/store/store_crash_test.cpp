@@ -266,6 +266,45 @@ TEST(StoreCrashTest, AFullDiskRefusesTheGroupNamesItselfAndTheStoreGoesOn) {
   }
 }
 
+TEST(StoreCrashTest, ADiskFullWhileTheStoreIsCreatedIsNamedAndHarmsNothing) {
+  int refused = 0;
+  for (std::uint64_t room = 0; room < 80'000; room += 997) {
+    CrashRun run(room);
+    run.disk().limit_space(room);
+    auto store = run.open();
+    if (!store) {
+      ++refused;
+      EXPECT_EQ(store.error().code(), Code::kResourceExhausted) << room << ": " << store.error().to_string();
+      EXPECT_NE(store.error().to_string().find("data/plexspaces.db"), std::string::npos);
+    } else {
+      store->reset();
+    }
+    run.disk().limit_space(std::nullopt);
+    if (room % 2 == 0) run.disk().crash();
+    run.run(5);
+    EXPECT_GT(run.acked(), 2u) << "there is room now";
+    ASSERT_TRUE(run.holds_a_prefix_with_all_acked());
+  }
+  EXPECT_GT(refused, 10);
+}
+
+TEST(StoreCrashTest, TheSameSeedGivesTheSameTraceThroughCrashesAndAnotherSeedAnother) {
+  auto trace = [](std::uint64_t seed) {
+    CrashRun run(seed);
+    for (int life = 0; life < 3; ++life) {
+      run.disk().die_at(1 + run.world().random.below(200));
+      run.run(kGroups);
+      run.disk().crash();
+      EXPECT_TRUE(run.holds_a_prefix_with_all_acked());
+    }
+    return run.world().trace.hash();
+  };
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
+    EXPECT_EQ(trace(seed), trace(seed));
+    EXPECT_NE(trace(seed), trace(seed + 1000));
+  }
+}
+
 TEST(StoreCrashTest, ASecondProcessOnTheDirectoryIsRefused) {
   CrashRun run(1);
   auto first = run.open();
