@@ -12,8 +12,9 @@
 namespace plexspaces::env {
 
 /// An open file, read and written at offsets. Bytes written are durable only after sync() returned without error;
-/// before that a crash may keep them, lose them, or keep a part (whole sectors of 512 bytes). Bytes that were not written
-/// over stay what they were. A write that fails may have changed a part of its bytes.
+/// before that a crash may keep them, lose them, or keep a part (whole sectors of 512 bytes). Bytes that were not
+/// written over stay what they were. A write that fails may have changed a part of its bytes.
+///
 /// Threads: one at a time. Closed by its destructor.
 class File {
  public:
