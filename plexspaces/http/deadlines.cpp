@@ -12,7 +12,7 @@ Verdict judge(Phase phase, TimePoint since, TimePoint now, const Deadlines& dead
     case Phase::kBody:
       return waited < deadlines.body_timeout ? Verdict::kKeep : Verdict::kRequestTimeout;
     case Phase::kAnswer:
-      return waited < request_timeout + deadlines.answer_grace ? Verdict::kKeep : Verdict::kNoAnswer;
+      return waited < request_timeout ? Verdict::kKeep : Verdict::kNoAnswer;
     case Phase::kWrite:
       return waited < deadlines.write_timeout ? Verdict::kKeep : Verdict::kClose;
     case Phase::kLinger:

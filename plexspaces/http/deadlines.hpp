@@ -10,7 +10,7 @@ enum class Phase {
   kIdle,    // the first byte of the next request
   kHeader,  // the rest of its header
   kBody,    // the rest of its body
-  kAnswer,  // the handler
+  kAnswer,  // the handler, for as long as the request may take
   kWrite,   // the client to take the answer
   kLinger,  // the client to close, after an answer that ends the connection
 };
@@ -22,7 +22,6 @@ struct Deadlines {
   Duration body_timeout = 30s;
   Duration write_timeout = 30s;
   Duration linger_timeout = 2s;
-  Duration answer_grace = 1s;  // beyond the request's own timeout, which the handler is expected to keep
 };
 
 enum class Verdict {

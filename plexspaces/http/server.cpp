@@ -330,6 +330,7 @@ Awaitable<bool> Session::serve(Parser& parser) {
   response_.reset();
   ++request_;
   enter(Phase::kAnswer);
+  since_ = lane_->core().clock.now();  // exact: a request with a short timeout must not end early
   call_handler(parser);
   if (!response_) co_await wait_for_answer();
   if (cut_) co_return false;
