@@ -16,6 +16,7 @@
 #include "plexspaces/cli/command_line.hpp"
 #include "plexspaces/env/posix/clock.hpp"
 #include "plexspaces/env/posix/disk.hpp"
+#include "plexspaces/env/posix/process.hpp"
 #include "plexspaces/env/posix/stop_signals.hpp"
 #include "plexspaces/node/config.hpp"
 #include "plexspaces/node/node.hpp"
@@ -32,6 +33,7 @@ constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitStoreFailed = 70;  // EX_SOFTWARE of sysexits.h
 constexpr std::uint64_t kConfigFileBytesMax = std::uint64_t{1} << 20;
+constexpr std::size_t kFilesBesideConnections = 256;  // the store, refused connections, standard streams
 // Of the time that a stop may take: for requests in flight. The rest is for the actors and the store.
 constexpr double kGraceShare = 0.8;
 
@@ -126,6 +128,12 @@ int run_dev(const std::string& program, const node::Config& config, const Types&
   env::PosixClock clock;
   TimePoint began = clock.now();
   env::StopSignals signals;
+  std::size_t files = config.http.connections_max + kFilesBesideConnections;
+  if (std::size_t allowed = env::allow_open_files(files); allowed < files)
+    complain(program,
+             fmt::format("the system allows {} open files, fewer than http.connections_max = {} needs: raise the limit "
+                         "(ulimit -n {}) or lower the key",
+                         allowed, config.http.connections_max, files));
   auto node = node::Node::start(config, types, [program](const Error& error) {
     complain(program, "the store failed, so nothing may be served any more: " + text_of(error));
     env::end_process(kExitStoreFailed);

@@ -61,6 +61,4 @@ void StopSignals::end_at_next(Duration within, int exit_code) {
   ::pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-void end_process(int exit_code) { ::_exit(exit_code); }
-
 }  // namespace plexspaces::env

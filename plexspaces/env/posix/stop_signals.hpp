@@ -21,7 +21,4 @@ class StopSignals {
   void end_at_next(Duration within, int exit_code);
 };
 
-/// Ends the process now: no destructors, no flush of what other threads hold. For a state that must not be served.
-[[noreturn]] void end_process(int exit_code);
-
 }  // namespace plexspaces::env
