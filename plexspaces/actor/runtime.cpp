@@ -285,7 +285,6 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
                                                      }).release());
   envelope->context = detail::new_context(nullptr);
   envelope->context->deadline = executor_.now() + within;
-  envelope->context->request = default_request_;
   send(envelope);
   std::unique_lock lock(waiter->mutex);
   if (!waiter->answered.wait_for(lock, within, [&] { return waiter->answer.has_value(); }))

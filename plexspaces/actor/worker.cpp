@@ -24,6 +24,10 @@ using Task = std::move_only_function<void(Activation&)>;
 const MessageInfo kStop{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kTask{nullptr, nullptr, [](void* value) { static_cast<Task*>(value)->~Task(); }, nullptr};
 
+const RequestContextPtr* request_of(const Envelope& envelope) {
+  return envelope.context != nullptr && envelope.context->request != nullptr ? &envelope.context->request : nullptr;
+}
+
 Error gone_error() {
   return Error(Code::kNotFound, "no such actor: it has ended, or the reference is of an earlier life", "PLX-ACT-0005");
 }
@@ -378,6 +382,7 @@ Status Worker::send_or_bury(ActorId to, Envelope* envelope) {
 Status Worker::tell(ActorId to, Envelope* envelope) {
   if (running_ != nullptr) {
     envelope->set_sender(running_->id());
+    if (request_ != nullptr) inherit_request(*envelope);
     if (effects_ != nullptr) [[unlikely]] {
       effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
       return {};
@@ -386,7 +391,14 @@ Status Worker::tell(ActorId to, Envelope* envelope) {
   return send_or_bury(to, envelope);
 }
 
+// What a turn sends carries on whose behalf it ran; a deadline it does not: nobody waits for it.
+void Worker::inherit_request(Envelope& envelope) {
+  envelope.context = new_context(&pool_);
+  envelope.context->request = *request_;
+}
+
 Status Worker::tell(const ActorKey& to, Envelope* envelope) {
+  if (request_ != nullptr) inherit_request(*envelope);
   if (effects_ != nullptr) {
     effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
     return {};
@@ -431,6 +443,7 @@ bool Worker::begin_ask(Wait& wait, const Context& context, ActorId to, Envelope*
   envelope->context = link;
   envelope->set_sender(cell.id());
   envelope->extension = wait.correlation = ++last_correlation_;
+  TimePoint deadline = link->deadline;  // the link goes with the envelope
   Sent sent = send(to, envelope);
   if (sent != Sent::kOk) {
     // Not the dead letters' matter: the asker learns it here.
@@ -439,7 +452,7 @@ bool Worker::begin_ask(Wait& wait, const Context& context, ActorId to, Envelope*
   wait.worker = this;
   wait.cell = &cell;
   wait.fire = &Worker::ask_timed_out;
-  timers_.arm(wait, link->deadline);
+  timers_.arm(wait, deadline);
   cell.extras->open->wait = &wait;
   return true;
 }
@@ -557,6 +570,7 @@ void Worker::turn(Cell& cell, Envelope* envelope) {
   if (cell.extras != nullptr && cell.extras->activation != nullptr) [[unlikely]]
     return faceted_turn(cell, EnvelopePtr(envelope, {&pool_}));
   running_ = &cell;
+  request_ = request_of(*envelope);
   input_taken_ = false;
   Context context(*this, cell, envelope);
   try {
@@ -567,6 +581,7 @@ void Worker::turn(Cell& cell, Envelope* envelope) {
     crash(cell, envelope, "an exception that is not a std::exception");
   }
   running_ = nullptr;
+  request_ = nullptr;
   if (!input_taken_) release_envelope(&pool_, envelope);
 }
 
@@ -620,10 +635,14 @@ OpenTurn& Worker::open_turn(Context& context) {
 }
 
 void Worker::resume(OpenTurn& open, std::coroutine_handle<> handle) {
-  running_ = open.context.cell_;
+  // Also from within receive(), whose turn this is.
+  Cell* outer = std::exchange(running_, open.context.cell_);
+  const RequestContextPtr* outer_request = std::exchange(request_, request_of(*open.input));
   handle.resume();
-  if (open.root.done()) settle_open_turn(open);
-  running_ = nullptr;
+  bool done = open.root.done();
+  if (done) settle_open_turn(open);
+  running_ = outer;
+  request_ = done ? nullptr : outer_request;
 }
 
 // The handler has returned or thrown.
@@ -870,6 +889,7 @@ void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
   for (bool again = !erase; again;) {
     again = false;
     running_ = &cell;
+    request_ = request_of(*turn.input);
     effects_ = &turn.effects;
     std::optional<std::string> thrown;
     Context context(*this, cell, turn.input.get());
@@ -882,6 +902,7 @@ void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
     }
     effects_ = nullptr;
     running_ = nullptr;
+    request_ = nullptr;
     if (!thrown) break;
 
     WorkerCounters::add(counters_.crashes);

@@ -138,6 +138,7 @@ class Worker final : public env::Worker {
   void turn(Cell& cell, Envelope* envelope);
   void faceted_turn(Cell& cell, EnvelopePtr input);
   void system_turn(Cell& cell, Envelope* envelope);
+  void inherit_request(Envelope& envelope);
   bool expired(Cell& cell, Envelope* envelope);
   void answer_or_drop(Envelope* request, const Error& error);
   static void take_back_reply(Turn& turn);
@@ -160,6 +161,7 @@ class Worker final : public env::Worker {
   const std::uint16_t index_;
   TimePoint now_;
   Cell* running_ = nullptr;     // whose turn it is
+  const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn, in the running turn
   std::size_t moves_in_ = 0;    // turns until the next forced move
