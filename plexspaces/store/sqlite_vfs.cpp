@@ -84,6 +84,7 @@ struct OpenFile {
   SqliteVfs::Impl* vfs = nullptr;
   std::unique_ptr<env::File> file;
   Kind kind = Kind::kOther;
+  bool dirty = true;                  // as far as this process knows: an earlier one may have left something
   std::array<char, kPageBytes> page;  // a page on its way out, with its trailer
 };
 
@@ -136,6 +137,7 @@ int file_write(sqlite3_file* file, const void* from, int amount, sqlite3_int64 o
     bytes = std::as_bytes(std::span(open.page));
   }
   auto written = open.file->write(at, bytes);
+  open.dirty = true;
   if (!written) return vfs.failed(written.error(), SQLITE_IOERR_WRITE);
   if (open.kind == Kind::kWal) {
     vfs.wal_end = at + bytes.size();
@@ -154,6 +156,7 @@ int file_write(sqlite3_file* file, const void* from, int amount, sqlite3_int64 o
 int file_truncate(sqlite3_file* file, sqlite3_int64 size) {
   OpenFile& open = opened(file);
   if (open.vfs->failure) return SQLITE_IOERR_TRUNCATE;
+  open.dirty = true;
   auto done = open.file->truncate(static_cast<std::uint64_t>(size));
   if (!done) return open.vfs->failed(done.error(), SQLITE_IOERR_TRUNCATE);
   return SQLITE_OK;
@@ -169,12 +172,15 @@ int file_sync(sqlite3_file* file, int) {
     return SQLITE_OK;
   }
 #endif
+  // A checkpoint begins with a sync of the log, which the last commit has synced: a flush of the disk for nothing.
+  if (!open.dirty) return SQLITE_OK;
   auto synced = open.file->sync();
   if (!synced) {
     // Whatever its code: after a failed sync nothing is known of the file.
     vfs.last_error = vfs.failure = synced.error();
     return SQLITE_IOERR_FSYNC;
   }
+  open.dirty = false;
   if (open.kind == Kind::kWal) vfs.wal_synced_end = vfs.wal_end;
   return SQLITE_OK;
 }
@@ -383,12 +389,13 @@ Status SqliteVfs::recover() {
                 fmt::format("'{}' is missing or empty, though it has a log: restore the data directory from a backup",
                             vfs.database),
                 "PLX-STO-0032");
-  if (state.bytes <= kWalHeaderBytes && mark) {
-    // Started over and empty: the database file is whole, and the next log may have any name.
+  if (state.bytes <= kWalHeaderBytes) {
+    // Started over and empty: the database file is whole, and the next log may have any name. Even when no mark was
+    // read: that it is gone may not be durable yet.
+    state.bytes = 0;
     PLX_TRY_STATUS(vfs.mark->truncate(0));
     PLX_TRY_STATUS(vfs.mark->sync());
   }
-  if (state.bytes <= kWalHeaderBytes) state.bytes = 0;
   // What was read may be only in the system's cache: left by a killed process, or by one whose sync failed, after which
   // the system takes dirty pages for clean. Written again it is dirty, and durable before anything is built on it.
   PLX_TRY_STATUS(write_again(*wal, state.bytes));
