@@ -55,6 +55,23 @@ std::unexpected<Error> unknown_argument(const CLI::App& app, const std::string& 
   return usage(fmt::format("unknown {} '{}'{}{}", flag ? "flag" : "command", name, in, suggest(name, known)));
 }
 
+// "airport/SFO", "shop/airport/SFO", "acme/shop/airport/SFO": what is left out is `default`.
+Result<ActorKey> parse_actor(const std::string& text) {
+  std::vector<std::string> parts(1);
+  for (char c : text) {
+    if (c == '/')
+      parts.emplace_back();
+    else
+      parts.back() += c;
+  }
+  if (parts.size() < 2 || parts.size() > 4)
+    return fail(Code::kInvalidArgument,
+                fmt::format("'{}' is not an actor: write [[tenant/]namespace/]type/key, such as airport/SFO", text),
+                "PLX-CLI-0003");
+  parts.insert(parts.begin(), 4 - parts.size(), "default");
+  return ActorKey::make(std::move(parts[0]), std::move(parts[1]), std::move(parts[2]), std::move(parts[3]));
+}
+
 }  // namespace
 
 Result<CommandLine> parse_command_line(const std::string& program, std::vector<std::string> arguments) {
@@ -64,16 +81,24 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   bool version = false;
   app.add_flag("--version", version, "print the version");
 
-  ConfigFlags dev_flags, show_flags;
+  ConfigFlags dev_flags, show_flags, ask_flags;
   CLI::App* dev = app.add_subcommand("dev", "start one node on this machine and serve its actors");
   dev_flags.add_to(*dev);
   CLI::App* config = app.add_subcommand("config", "the configuration");
   CLI::App* show = config->add_subcommand("show", "print each value and where it comes from");
   show_flags.add_to(*show);
   CLI::App* describe = config->add_subcommand("describe", "print every key as a table in Markdown");
+  CLI::App* actor = app.add_subcommand("actor", "the actors of a node that runs");
+  CLI::App* ask = actor->add_subcommand("ask", "send a message to an actor over HTTP and print its reply");
+  std::string asked_actor;
+  ask->add_option("actor", asked_actor, "[[tenant/]namespace/]type/key, such as airport/SFO")->required();
+  ask->add_option("message", line.message, "name of the message; without one, the type's only read");
+  ask->add_option("body", line.body, "the message's fields as JSON");
+  ask->add_option("--idempotency-key", line.idempotency_key, "makes it safe to send the same request again");
+  ask_flags.add_to(*ask);
   CLI::App* types = app.add_subcommand("types", "list the registered actor types and their messages");
   CLI::App* version_command = app.add_subcommand("version", "print the version");
-  for (CLI::App* command : {dev, config, show, describe, types, version_command}) command->allow_extras();
+  for (CLI::App* command : {dev, config, show, describe, actor, ask, types, version_command}) command->allow_extras();
 
   try {
     std::ranges::reverse(arguments);  // as CLI11 wants them
@@ -86,7 +111,7 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   }
 
   for (const CLI::App* command :
-       std::initializer_list<const CLI::App*>{&app, dev, config, show, describe, types, version_command})
+       std::initializer_list<const CLI::App*>{&app, dev, config, show, describe, actor, ask, types, version_command})
     if (auto left = command->remaining(); !left.empty()) return unknown_argument(*command, left.front());
 
   if (version || version_command->parsed()) {
@@ -97,14 +122,21 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   } else if (show->parsed()) {
     line.command = Command::kConfigShow;
     show_flags.read(*show, line);
+  } else if (ask->parsed()) {
+    line.command = Command::kActorAsk;
+    PLX_TRY(key, parse_actor(asked_actor));
+    line.actor = std::move(key);
+    ask_flags.read(*ask, line);
   } else if (describe->parsed()) {
     line.command = Command::kConfigDescribe;
   } else if (types->parsed()) {
     line.command = Command::kTypes;
   } else if (config->parsed()) {
     return usage("'config' needs a command: show or describe");
+  } else if (actor->parsed()) {
+    return usage("'actor' needs a command: ask");
   } else {
-    return usage("name a command: dev, config, types or version (--help tells more)");
+    return usage("name a command: dev, actor, config, types or version (--help tells more)");
   }
   return line;
 }

@@ -6,17 +6,23 @@
 #include <utility>
 #include <vector>
 
+#include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/error.hpp"
 
 namespace plexspaces::cli {
 
-enum class Command { kHelp, kVersion, kDev, kConfigShow, kConfigDescribe, kTypes };
+enum class Command { kHelp, kVersion, kDev, kConfigShow, kConfigDescribe, kTypes, kActorAsk };
 
 struct CommandLine {
   Command command = Command::kHelp;
   std::string help;                                        // of kHelp: the text
   std::string config_file;                                 // --config; empty: none
   std::vector<std::pair<std::string, std::string>> flags;  // "http.port", "8081": --http.port=8081
+  // Of kActorAsk.
+  std::optional<ActorKey> actor;
+  std::string message;  // empty: the type's only read
+  std::string body;     // JSON
+  std::string idempotency_key;
 };
 
 /// Reads the arguments after the program's name. Pure.

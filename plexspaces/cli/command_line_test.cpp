@@ -52,6 +52,24 @@ TEST(CommandLineTest, WhatIsUnknownIsRefusedWithASuggestion) {
   }
 }
 
+TEST(CommandLineTest, AnActorIsAskedByItsPath) {
+  auto line =
+      parse({"actor", "ask", "airport/SFO", "departed", R"({"delay": 3})", "--idempotency-key", "k", "--http.port=81"});
+  ASSERT_TRUE(line) << line.error().to_string();
+  EXPECT_EQ(line->command, Command::kActorAsk);
+  EXPECT_EQ(line->actor, (ActorKey{"default", "default", "airport", "SFO"}));
+  EXPECT_EQ(line->message, "departed");
+  EXPECT_EQ(line->body, R"({"delay": 3})");
+  EXPECT_EQ(line->idempotency_key, "k");
+  EXPECT_THAT(line->flags, ElementsAre(Pair("http.port", "81")));
+  EXPECT_EQ(parse({"actor", "ask", "shop/airport/SFO"})->actor, (ActorKey{"default", "shop", "airport", "SFO"}));
+  EXPECT_EQ(parse({"actor", "ask", "acme/shop/airport/SFO"})->actor, (ActorKey{"acme", "shop", "airport", "SFO"}));
+  for (const char* wrong : {"airport", "a/b/c/d/e"})
+    EXPECT_EQ(parse({"actor", "ask", wrong}).error().domain(), "PLX-CLI-0003") << wrong;
+  EXPECT_EQ(parse({"actor", "ask", "airport/"}).error().domain(), "PLX-KEY-0001");
+  EXPECT_EQ(parse({"actor", "ask"}).error().domain(), "PLX-CLI-0001");
+}
+
 TEST(CommandLineTest, HelpIsAboutTheCommandThatAsks) {
   auto all = parse({"--help"});
   ASSERT_TRUE(all);

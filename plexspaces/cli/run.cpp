@@ -18,6 +18,9 @@
 #include "plexspaces/env/posix/disk.hpp"
 #include "plexspaces/env/posix/process.hpp"
 #include "plexspaces/env/posix/stop_signals.hpp"
+#include "plexspaces/http/client.hpp"
+#include "plexspaces/http/problem.hpp"
+#include "plexspaces/http/route.hpp"
 #include "plexspaces/node/config.hpp"
 #include "plexspaces/node/node.hpp"
 
@@ -124,6 +127,28 @@ void show_types(const Types& types) {
   print(table(rows));
 }
 
+int run_ask(const std::string& program, const CommandLine& line, const node::Config& config) {
+  http::ClientOptions options;
+  options.address = config.http.address;
+  options.port = config.http.port;
+  options.silence_max = config.http.request_timeout * 2;  // the node answers before
+  auto answer = http::send_request({.method = line.message.empty() ? "GET" : "POST",
+                                    .target = http::actor_path(*line.actor, line.message),
+                                    .body = line.body,
+                                    .idempotency_key = line.idempotency_key},
+                                   options);
+  if (!answer) {
+    complain(program, text_of(answer.error()));
+    return kExitFailed;
+  }
+  if (answer->status >= 300) {
+    complain(program, fmt::format("{} {}: {}", answer->status, http::reason_phrase(answer->status), answer->body));
+    return kExitFailed;
+  }
+  if (!answer->body.empty()) print(answer->body + "\n");
+  return kExitOk;
+}
+
 int run_dev(const std::string& program, const node::Config& config, const Types& types) {
   env::PosixClock clock;
   TimePoint began = clock.now();
@@ -200,6 +225,7 @@ int run(int argc, char** argv, const std::function<void(Types&)>& register_types
     show_config(*loaded);
     return kExitOk;
   }
+  if (line->command == Command::kActorAsk) return run_ask(program, *line, loaded->config);
   return run_dev(program, loaded->config, types);
 }
 

@@ -383,6 +383,29 @@ TEST_F(NodeProcessTest, ConfigShowPrintsEachValueWithItsSource) {
   EXPECT_THAT(show.output(), testing::ContainsRegex("http.address +127.0.0.1 +default\n"));
 }
 
+TEST_F(NodeProcessTest, ActorAskPrintsTheReplyOrSaysWhyThereIsNone) {
+  auto node = start();
+  const std::string port = "--http.port=" + std::to_string(port_of(*node));
+  Process add({PLX_TEST_NODE, "actor", "ask", "test/counter/a", "Add", R"({"by": 4})", "--idempotency-key=k", port});
+  EXPECT_EQ(add.wait(), 0) << add.errors();
+  EXPECT_EQ(add.output(), "4\n");
+  Process again({PLX_TEST_NODE, "actor", "ask", "test/counter/a", "Add", R"({"by": 4})", "--idempotency-key=k", port});
+  EXPECT_EQ(again.wait(), 0);
+  EXPECT_EQ(again.output(), "4\n");
+  Process read({PLX_TEST_NODE, "actor", "ask", "default/test/counter/a", port});
+  EXPECT_EQ(read.wait(), 0);
+  EXPECT_EQ(read.output(), "4\n");
+  Process wrong({PLX_TEST_NODE, "actor", "ask", "test/counter/a", "Add", "{}", port});
+  EXPECT_EQ(wrong.wait(), kExitFailed);
+  EXPECT_EQ(wrong.output(), "");
+  EXPECT_THAT(wrong.errors(), AllOf(HasSubstr("422"), HasSubstr("by")));
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0);
+  Process nobody({PLX_TEST_NODE, "actor", "ask", "test/counter/a", port});
+  EXPECT_EQ(nobody.wait(), kExitFailed);
+  EXPECT_THAT(nobody.errors(), HasSubstr("nobody answers"));
+}
+
 TEST_F(NodeProcessTest, TypesListsWhatIsRegistered) {
   Process types({PLX_TEST_NODE, "types"});
   EXPECT_EQ(types.wait(), 0);
