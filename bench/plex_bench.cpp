@@ -602,10 +602,22 @@ int run(const std::string& workload, std::size_t threads, u64 n) {
   return 0;
 }
 
+// The options that every workload runs with.
+void print_options() {
+  RuntimeOptions options;
+  std::printf("mailbox_messages_max=%u mailbox_bytes_max=%u run_time_max=%lldus turns_per_batch=%zu\n",
+              options.mailbox_messages_max, options.mailbox_bytes_max,
+              static_cast<long long>(options.run_time_max / 1us), options.turns_per_batch);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   int status = 2;
+  if (argc == 2 && std::string(argv[1]) == "options") {
+    print_options();
+    return 0;
+  }
   if (argc == 4) {
     std::size_t threads = std::strtoul(argv[2], nullptr, 10);
     variant = fmt::format("s{}", threads);
@@ -613,7 +625,7 @@ int main(int argc, char** argv) {
   }
   if (status == 2) {
     std::fprintf(stderr,
-                 "usage: plex_bench WORKLOAD THREADS COUNT\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W10 W11; 1 to 64 threads\n");
+                 "usage: plex_bench WORKLOAD THREADS COUNT | plex_bench options\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W10 W11; 1 to 64 threads\n");
   }
   return status;
 }

@@ -35,8 +35,8 @@ struct ActorType {
   const void* tag = nullptr;                 // the C++ class
   std::size_t size = 0;                      // of the C++ class, in bytes
   Actor* (*create)(void* memory) = nullptr;  // null: has no default constructor, so cannot be activated by key
-  StateView (*state)(Actor&) = nullptr;      // null: not Stateful
-
+  const ValueType* state_type = nullptr;  // null: not Stateful
+  StateView (*state)(Actor&) = nullptr;
   /// Actors of this type are addressed by key and activated on demand: it has a facet.
   bool keyed() const { return !facets.empty(); }
   /// @returns the handler of `message`, or null.
@@ -65,8 +65,10 @@ class Types {
     type.size = sizeof(A);
     if constexpr (std::is_default_constructible_v<A>)
       type.create = [](void* memory) -> Actor* { return ::new (memory) A; };
-    if constexpr (requires(A& actor) { state_of(actor); })
+    if constexpr (requires(A& actor) { state_of(actor); }) {
+      type.state_type = &value_type_of<typename A::State>();
       type.state = [](Actor& actor) { return state_of(static_cast<A&>(actor)); };
+    }
     insert(std::move(type));
   }
 

@@ -97,6 +97,10 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   ask->add_option("--idempotency-key", line.idempotency_key, "makes it safe to send the same request again");
   ask_flags.add_to(*ask);
   CLI::App* types = app.add_subcommand("types", "list the registered actor types and their messages");
+  bool record = false;
+  types->add_flag("--record", record, "print the fields of all messages and states, to keep under version control");
+  types->add_option("--check", line.record_file, "compare with such a record: stored bytes must stay readable")
+      ->type_name("FILE");
   CLI::App* version_command = app.add_subcommand("version", "print the version");
   for (CLI::App* command : {dev, config, show, describe, actor, ask, types, version_command}) command->allow_extras();
 
@@ -130,7 +134,10 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   } else if (describe->parsed()) {
     line.command = Command::kConfigDescribe;
   } else if (types->parsed()) {
-    line.command = Command::kTypes;
+    if (record && !line.record_file.empty()) return usage("'types' takes --record or --check, not both");
+    line.command = record                      ? Command::kTypesRecord
+                   : !line.record_file.empty() ? Command::kTypesCheck
+                                               : Command::kTypes;
   } else if (config->parsed()) {
     return usage("'config' needs a command: show or describe");
   } else if (actor->parsed()) {

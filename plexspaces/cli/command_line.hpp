@@ -11,13 +11,14 @@
 
 namespace plexspaces::cli {
 
-enum class Command { kHelp, kVersion, kDev, kConfigShow, kConfigDescribe, kTypes, kActorAsk };
+enum class Command { kHelp, kVersion, kDev, kConfigShow, kConfigDescribe, kTypes, kTypesRecord, kTypesCheck, kActorAsk };
 
 struct CommandLine {
   Command command = Command::kHelp;
   std::string help;                                        // of kHelp: the text
   std::string config_file;                                 // --config; empty: none
   std::vector<std::pair<std::string, std::string>> flags;  // "http.port", "8081": --http.port=8081
+  std::string record_file;                                 // of kTypesCheck
   // Of kActorAsk.
   std::optional<ActorKey> actor;
   std::string message;  // empty: the type's only read

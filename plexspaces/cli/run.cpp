@@ -14,6 +14,7 @@
 
 #include "plexspaces/actor/types.hpp"
 #include "plexspaces/cli/command_line.hpp"
+#include "plexspaces/cli/type_record.hpp"
 #include "plexspaces/env/posix/clock.hpp"
 #include "plexspaces/env/posix/disk.hpp"
 #include "plexspaces/env/posix/process.hpp"
@@ -35,7 +36,7 @@ constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitStoreFailed = 70;  // EX_SOFTWARE of sysexits.h
-constexpr std::uint64_t kConfigFileBytesMax = std::uint64_t{1} << 20;
+constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 20;
 constexpr std::size_t kFilesBesideConnections = 256;  // the store, refused connections, standard streams
 // Of the time that a stop may take: for requests in flight. The rest is for the actors and the store.
 constexpr double kGraceShare = 0.8;
@@ -58,13 +59,12 @@ std::string text_of(const Error& error) {
   return text;
 }
 
-Result<std::string> read_config_file(const std::string& path) {
+Result<std::string> read_file(const std::string& path) {
   env::PosixDisk disk;
   PLX_TRY(file, disk.open(path, env::Disk::Open::kExisting));
   PLX_TRY(size, file->size());
-  if (size > kConfigFileBytesMax)
-    return fail(Code::kInvalidArgument,
-                fmt::format("'{}' has {} bytes; a configuration has at most {}", path, size, kConfigFileBytesMax),
+  if (size > kFileBytesMax)
+    return fail(Code::kInvalidArgument, fmt::format("'{}' has {} bytes; the limit is {}", path, size, kFileBytesMax),
                 "PLX-CLI-0002");
   std::string text(size, '\0');
   PLX_TRY(count, file->read(0, std::as_writable_bytes(std::span(text))));
@@ -75,7 +75,7 @@ Result<std::string> read_config_file(const std::string& path) {
 Result<node::LoadedConfig> load(const CommandLine& line) {
   node::ConfigSources sources{.file_name = line.config_file, .flags = line.flags};
   if (!line.config_file.empty()) {
-    auto text = read_config_file(line.config_file);
+    auto text = read_file(line.config_file);
     if (!text) return std::unexpected(text.error().with_prefix("--config"));
     sources.file_text = *std::move(text);
   }
@@ -125,6 +125,14 @@ void show_types(const Types& types) {
     rows.push_back({name, shown(facets), shown(reads), shown(updates)});
   }
   print(table(rows));
+}
+
+int check_record(const std::string& program, const Types& types, const std::string& path) {
+  auto recorded = read_file(path);
+  Status checked = recorded ? cli::check_types(types, *recorded) : Status(std::unexpected(recorded.error()));
+  if (checked) return kExitOk;
+  complain(program, text_of(checked.error()));
+  return recorded ? kExitFailed : kExitUsage;
 }
 
 int run_ask(const std::string& program, const CommandLine& line, const node::Config& config) {
@@ -216,6 +224,11 @@ int run(int argc, char** argv, const std::function<void(Types&)>& register_types
     show_types(types);
     return kExitOk;
   }
+  if (line->command == Command::kTypesRecord) {
+    print(cli::record_types(types));
+    return kExitOk;
+  }
+  if (line->command == Command::kTypesCheck) return check_record(program, types, line->record_file);
   auto loaded = load(*line);
   if (!loaded) {
     complain(program, text_of(loaded.error()));
