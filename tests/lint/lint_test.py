@@ -170,6 +170,32 @@ class LintTest(unittest.TestCase):
         self.write("docs/errors/PLX-ABC.md", "## PLX-ABC-0001\n## PLX-ABC-0002\n## PLX-ABC-0002\n")
         self.assert_found("errors", "docs/errors/PLX-ABC.md:3", "has a heading already")
 
+    def test_code_in_the_docs_is_that_of_its_source_and_is_written_by_the_tool(self):
+        self.write("a/a.cpp", "int x;\n  // docs-snippet: two\n  int y;\n    int z;\n  // docs-snippet-end\n")
+        page = "# A\n\n<!-- snippet: a/a.cpp two -->\n```cpp\nint y;\n  int z;\n```\nend\n"
+        self.write("README.md", page)
+        self.assert_clean("docs")
+        self.write("README.md", page.replace("int z", "int w"))
+        self.assert_found("docs", "README.md:3", "differs from its source")
+        subprocess.run([sys.executable, str(LINT.parent / "docs-snippets"), "--root", str(self.root)],
+                       check=True, capture_output=True)
+        self.assertEqual((self.root / "README.md").read_text(), page)
+        self.write("README.md", page.replace(" two ", " three "))
+        self.assert_found("docs", "README.md:3", "has no region")
+        self.write("README.md", page.replace("a.cpp", "b.cpp"))
+        self.assert_found("docs", "README.md:3", "there is no source")
+        self.write("README.md", page.replace("```cpp", ""))
+        self.assert_found("docs", "README.md:3", "fenced block")
+        self.write("README.md", page)
+        self.write("a/a.cpp", "// docs-snippet: two\nint y;\n")
+        self.assert_found("docs", "a/a.cpp:1", "has no docs-snippet-end")
+
+    def test_links_lead_to_files(self):
+        self.write("docs/a.md", "[b](b.md#part) [site](https://example.org) `[c](c.md)`\n")
+        self.assert_found("docs", "docs/a.md:1", "b.md")
+        self.write("docs/b.md", "[a](a.md)\n")
+        self.assert_clean("docs")
+
 
 if __name__ == "__main__":
     unittest.main()
