@@ -105,6 +105,10 @@ class KillLoopTest : public testing::Test {
     std::lock_guard lock(mutex_);
     mistakes_.push_back(std::move(mistake));
   }
+  void node_ended() {
+    int code = node_->wait();
+    complain(fmt::format("the node ended by itself with {}: {}", code, node_->errors()));
+  }
   std::string mistakes() {
     std::lock_guard lock(mutex_);
     std::string text;
@@ -171,13 +175,13 @@ void KillLoopTest::work(const std::atomic<bool>& stop) {
 void KillLoopTest::send_all_unknown_again() {
   HttpClient client(port_);
   while (auto unknown = ledger_.retry())
-    if (!send(client, *unknown)) return complain("the node ended by itself");
+    if (!send(client, *unknown)) return node_ended();
 }
 
 void KillLoopTest::check_samples(std::size_t recent, std::size_t random) {
   HttpClient client(port_);
   for (Ledger::Id id : ledger_.sample(recent, random))
-    if (!send(client, id)) return complain("the node ended by itself");
+    if (!send(client, id)) return node_ended();
 }
 
 void KillLoopTest::wait_until_outbox_is_empty() {
