@@ -126,8 +126,8 @@ class Activation {
   /// Answers `request` with the reply that encode() gave. Nothing happens when nobody asked.
   void answer(detail::EnvelopePtr request, std::string_view encoded_reply);
 
-  /// Ends the activation when it is idle, no turn is open and every facet agrees. @returns whether it ended; then
-  /// nothing of it may be touched.
+  /// Ends the activation when it is idle, no turn is open and every facet agrees. @returns whether it ends: before any
+  /// other input; a message that comes now makes a new one.
   bool passivate();
   /// Ends the activation at once: what is queued is sent again by key, to a new activation. `again`: one is made in any
   /// case.

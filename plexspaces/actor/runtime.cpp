@@ -8,6 +8,8 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
+#include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/orders.hpp"
 #include "plexspaces/base/suggest.hpp"
 
 namespace plexspaces {
@@ -202,9 +204,7 @@ Status Runtime::send(ActorId to, detail::Envelope* envelope) {
   bool full = sent == detail::Sent::kFull;
   detail::Worker::bury(*this, nullptr, envelope, full ? DeadLetterReason::kMailboxFull : DeadLetterReason::kNoActor,
                        to);
-  if (full)
-    return fail(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
-                "PLX-ACT-0006", Retry::kBackoff);
+  if (full) return std::unexpected(detail::mailbox_full_error());
   return {};
 }
 
@@ -256,9 +256,7 @@ Status Runtime::deliver(detail::Envelope* envelope) {
     detail::Sent sent = worker != nullptr ? worker->send(*id, envelope)
                                           : detail::Worker::push_foreign(*this, table_.cell(id->slot), *id, envelope);
     if (sent == detail::Sent::kOk) return {};
-    if (sent == detail::Sent::kFull)
-      return refuse(Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
-                          "PLX-ACT-0006", Retry::kBackoff));
+    if (sent == detail::Sent::kFull) return refuse(detail::mailbox_full_error());
   }
   return refuse(Error(Code::kUnavailable, "the actor ended each time the message arrived: send it again",
                       "PLX-ACT-0022", Retry::kBackoff));
@@ -288,8 +286,7 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
   send(envelope);
   std::unique_lock lock(waiter->mutex);
   if (!waiter->answered.wait_for(lock, within, [&] { return waiter->answer.has_value(); }))
-    return fail(Code::kDeadlineExceeded, "no answer in time; whether the message was handled is not known",
-                "PLX-ACT-0010", Retry::kSame);
+    return std::unexpected(detail::no_answer_error());
   return std::move(*waiter->answer);
 }
 

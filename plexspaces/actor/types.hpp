@@ -35,7 +35,7 @@ struct ActorType {
   const void* tag = nullptr;                 // the C++ class
   std::size_t size = 0;                      // of the C++ class, in bytes
   Actor* (*create)(void* memory) = nullptr;  // null: has no default constructor, so cannot be activated by key
-  const ValueType* state_type = nullptr;  // null: not Stateful
+  const ValueType* state_type = nullptr;     // null: not Stateful
   StateView (*state)(Actor&) = nullptr;
   /// Actors of this type are addressed by key and activated on demand: it has a facet.
   bool keyed() const { return !facets.empty(); }

@@ -160,7 +160,7 @@ class Worker final : public env::Worker {
   const RuntimeOptions& options_;
   const std::uint16_t index_;
   TimePoint now_;
-  Cell* running_ = nullptr;     // whose turn it is
+  Cell* running_ = nullptr;                     // whose turn it is
   const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn, in the running turn
@@ -179,9 +179,5 @@ class Worker final : public env::Worker {
   alignas(64) std::atomic<Cell*> wakes_{nullptr};    // linked by wake_next
   alignas(64) std::atomic<Cell*> adopted_{nullptr};  // linked by run_next
 };
-
-/// Orders in an actor's system lane.
-Envelope* make_stop_order();
-Envelope* make_task_order(std::move_only_function<void(Activation&)> function);
 
 }  // namespace plexspaces::detail

@@ -1,0 +1,19 @@
+#include "plexspaces/actor/errors.hpp"
+
+namespace plexspaces::detail {
+
+Error gone_error() {
+  return Error(Code::kNotFound, "no such actor: it has ended, or the reference is of an earlier life", "PLX-ACT-0005");
+}
+
+Error mailbox_full_error() {
+  return Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
+               "PLX-ACT-0006", Retry::kBackoff);
+}
+
+Error no_answer_error() {
+  return Error(Code::kDeadlineExceeded, "no answer in time; whether the message was handled is not known",
+               "PLX-ACT-0010", Retry::kSame);
+}
+
+}  // namespace plexspaces::detail

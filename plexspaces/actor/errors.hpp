@@ -1,0 +1,15 @@
+// Errors that several places of the runtime give.
+#pragma once
+
+#include "plexspaces/base/error.hpp"
+
+namespace plexspaces::detail {
+
+/// The actor has ended, or never was.
+Error gone_error();
+/// The bound of the receiver's mailbox is reached.
+Error mailbox_full_error();
+/// The asker waited in vain: the outcome is not known.
+Error no_answer_error();
+
+}  // namespace plexspaces::detail

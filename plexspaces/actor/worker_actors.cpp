@@ -1,0 +1,157 @@
+// How a worker starts and ends actors.
+#include <cstring>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "plexspaces/actor/cell_table.hpp"
+#include "plexspaces/actor/context.hpp"
+#include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/worker.hpp"
+
+namespace plexspaces::detail {
+
+Extras& Worker::extras(Cell& cell) {
+  if (cell.extras == nullptr) cell.extras = new Extras;
+  return *cell.extras;
+}
+
+Cell* Worker::new_cell() {
+  if (free_cells_ == nullptr) free_cells_ = table_.add_chunk();
+  Cell* cell = free_cells_;
+  if (cell != nullptr) free_cells_ = cell->run_next;
+  return cell;
+}
+
+void Worker::return_cell(Cell& cell) {
+  cell.run_next = free_cells_;
+  free_cells_ = &cell;
+}
+
+void* Worker::allocate_actor(Worker* worker, Cell& cell, std::size_t bytes, std::size_t align) {
+  PLX_CHECK(align <= 64, "an actor is aligned to at most a cache line");
+  if (bytes <= sizeof(cell.small) && align <= 8) {
+    cell.flags |= Cell::kInline;
+    return cell.small;
+  }
+  std::size_t block = block_class(bytes);
+  void* memory;
+  if (worker != nullptr && block < kBlockClasses) {
+    memory = worker->pool_.allocate(block);
+    cell.flags |= static_cast<std::uint16_t>(block << Cell::kBlockShift);
+  } else {
+    memory = ::operator new(bytes, std::align_val_t(64));
+    cell.flags |= Cell::kHeap;
+  }
+  std::memcpy(cell.small, &memory, sizeof(memory));
+  return memory;
+}
+
+void Worker::free_actor_memory(Worker* worker, Cell& cell) {
+  if ((cell.flags & Cell::kInline) != 0) return;
+  void* memory;
+  std::memcpy(&memory, cell.small, sizeof(memory));
+  if ((cell.flags & Cell::kHeap) != 0 || !kPoolBlocks)
+    ::operator delete(memory, std::align_val_t(64));
+  else if (worker != nullptr)
+    worker->pool_.free(memory, cell.flags >> Cell::kBlockShift);
+}
+
+void Worker::start_cell(Cell& cell, Actor* actor) {
+  cell.actor = actor;
+  cell.inbox.store(Cell::idle(), std::memory_order_relaxed);
+  // release: who reads a reference from this worker's messages finds the cell ready.
+  cell.home.store(index_, std::memory_order_release);
+  WorkerCounters::add(counters_.spawned);
+}
+
+void Worker::stop_cell(Cell& cell) {
+  cell.flags |= Cell::kStopping;
+  if ((cell.flags & Cell::kScheduled) == 0) schedule(cell);
+}
+
+bool Worker::close_if_idle(Cell& cell) {
+  if ((cell.flags & (Cell::kScheduled | Cell::kWaiting)) != 0 || cell.head != nullptr) return false;
+  if (cell.extras != nullptr && cell.extras->system_head != nullptr) return false;
+  Envelope* expected = Cell::idle();
+  return cell.inbox.compare_exchange_strong(expected, Cell::closed(), std::memory_order_acq_rel);
+}
+
+// The cell is in no run queue. Closes its mailbox, ends its identity, then its contents, then frees it.
+void Worker::end(Cell& cell) {
+  ActorId id = cell.id();
+  Envelope* word = cell.inbox.exchange(Cell::closed(), std::memory_order_acq_rel);
+  if (Cell::is_list(word)) {
+    std::uint64_t drained = 0;
+    Envelope* oldest = nullptr;
+    while (word != nullptr) {
+      Envelope* next = std::exchange(word->next, oldest);
+      drained += kForeignMessage + word->charge;
+      oldest = std::exchange(word, next);
+    }
+    cell.foreign.fetch_sub(drained, std::memory_order_relaxed);
+    while (oldest != nullptr) {
+      Envelope* next = oldest->next;
+      append(cell, oldest);
+      oldest = next;
+    }
+  }
+  std::uint32_t next_generation = id.generation + 1 == 0 ? 1 : id.generation + 1;
+  cell.generation.store(next_generation, std::memory_order_release);
+  cell.home.store(Cell::kNobody, std::memory_order_release);
+
+  if (cell.extras != nullptr && cell.extras->open != nullptr) {
+    OpenTurn& open = *cell.extras->open;
+    if (open.input->is(Envelope::kAsk)) send_reply(error_reply(open.input, gone_error()));
+    close_open_turn(cell);
+  }
+  Envelope* queued = std::exchange(cell.head, nullptr);
+  cell.tail = nullptr;
+  cell.queued.store(0, std::memory_order_relaxed);
+  cell.queued_bytes = 0;
+  Envelope* orders = nullptr;
+  std::unique_ptr<Activation> activation;
+  if (cell.extras != nullptr) {
+    orders = cell.extras->system_head;
+    activation = std::move(cell.extras->activation);
+    if (!cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
+    delete std::exchange(cell.extras, nullptr);
+  }
+  if (activation != nullptr) runtime_.directory_.remove(activation->key(), id);
+  if (cell.actor != nullptr) {
+    std::exchange(cell.actor, nullptr)->~Actor();
+    free_actor_memory(this, cell);
+  }
+  bool outside = (cell.flags & Cell::kOutside) != 0;
+  cell.flags = 0;
+  if (outside)
+    runtime_.return_outside_cell(cell);
+  else
+    return_cell(cell);
+  WorkerCounters::add(counters_.ended);
+
+  if (activation != nullptr && activation->again_) static_cast<void>(runtime_.activate(activation->key()));
+  while (orders != nullptr) {
+    Envelope* next = orders->next;
+    destroy_envelope(&pool_, orders);
+    orders = next;
+  }
+  while (queued != nullptr) {
+    Envelope* next = queued->next;
+    if (activation != nullptr && activation->failure_)
+      answer_or_drop(queued, *activation->failure_);
+    else if (activation != nullptr && queued->is(Envelope::kKeyed))
+      static_cast<void>(runtime_.deliver(queued));
+    else
+      bury(runtime_, this, queued, DeadLetterReason::kStopped, id);
+    queued = next;
+  }
+}
+
+void Worker::answer_or_drop(Envelope* request, const Error& error) {
+  if (request->is(Envelope::kAsk)) send_reply(error_reply(request, error));
+  destroy_envelope(&pool_, request);
+}
+
+}  // namespace plexspaces::detail

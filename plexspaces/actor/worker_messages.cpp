@@ -1,0 +1,227 @@
+// How a worker sends, asks and answers.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "plexspaces/actor/cell_table.hpp"
+#include "plexspaces/actor/context.hpp"
+#include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/worker.hpp"
+#include "plexspaces/base/limits.hpp"
+
+namespace plexspaces::detail {
+
+// ---- sending -------------------------------------------------------------------------------------------------------
+
+Sent Worker::send(ActorId to, Envelope* envelope) {
+  Cell& cell = table_.cell(to.slot);
+  if (cell.home.load(std::memory_order_relaxed) == index_) [[likely]] {
+    if (cell.generation.load(std::memory_order_relaxed) != to.generation) [[unlikely]]
+      return Sent::kGone;
+    return push_local(cell, envelope);
+  }
+  if (envelope->context != nullptr && !envelope->context->heap) {
+    CallContext* copy = copy_context(&pool_, envelope->context);
+    drop_context(&pool_, std::exchange(envelope->context, copy));
+  }
+  return push_foreign(runtime_, cell, to, envelope);
+}
+
+Status Worker::send_or_bury(ActorId to, Envelope* envelope) {
+  if (!to) {
+    bury(runtime_, this, envelope, DeadLetterReason::kNoActor, to);
+    return {};
+  }
+  switch (send(to, envelope)) {
+    case Sent::kOk:
+      return {};
+    case Sent::kGone:
+      bury(runtime_, this, envelope, DeadLetterReason::kNoActor, to);
+      return {};
+    case Sent::kFull:
+      bury(runtime_, this, envelope, DeadLetterReason::kMailboxFull, to);
+      return std::unexpected(mailbox_full_error());
+  }
+  std::unreachable();
+}
+
+Status Worker::tell(ActorId to, Envelope* envelope) {
+  if (running_ != nullptr) {
+    envelope->set_sender(running_->id());
+    if (request_ != nullptr) inherit_request(*envelope);
+    if (effects_ != nullptr) [[unlikely]] {
+      effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
+      return {};
+    }
+  }
+  return send_or_bury(to, envelope);
+}
+
+// What a turn sends carries on whose behalf it ran; a deadline it does not: nobody waits for it.
+void Worker::inherit_request(Envelope& envelope) {
+  envelope.context = new_context(&pool_);
+  envelope.context->request = *request_;
+}
+
+Status Worker::tell(const ActorKey& to, Envelope* envelope) {
+  if (request_ != nullptr) inherit_request(*envelope);
+  if (effects_ != nullptr) {
+    effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
+    return {};
+  }
+  return runtime_.deliver(envelope);
+}
+
+bool Worker::begin_ask(Wait& wait, const Context& context, ActorId to, Envelope* envelope, Duration within) {
+  Cell& cell = *context.cell_;
+  CallContext* above = context.input_->context;
+  auto refuse = [&](Error error) {
+    wait.error = std::move(error);
+    destroy_envelope(&pool_, envelope);
+    return false;
+  };
+  if (cell.extras->activation != nullptr)
+    return refuse(Error(Code::kUnimplemented, "an actor with facets cannot wait in a turn", "PLX-ACT-0007"));
+  if (!to) return refuse(gone_error());
+  std::string cycle;
+  if (to == cell.id()) cycle = fmt::format("{}", to.slot);
+  for (CallContext* link = above; link != nullptr && cycle.empty(); link = link->parent)
+    if (link->caller == to) cycle = fmt::format("{} -> ... -> {}", to.slot, cell.slot);
+  if (!cycle.empty())
+    return refuse(
+        Error(Code::kFailedPrecondition,
+              fmt::format("the ask closes a circle: {} -> {}; an actor that waits cannot answer", cycle, to.slot),
+              "PLX-ACT-0008"));
+  std::uint16_t depth = above == nullptr ? 1 : static_cast<std::uint16_t>(above->depth + 1);
+  if (depth > kCallChainMax)
+    return refuse(Error(Code::kFailedPrecondition, "the chain of asks is longer than 64 actors", "PLX-ACT-0009"));
+
+  CallContext* link = new_context(&pool_);
+  link->depth = depth;
+  link->caller = cell.id();
+  link->deadline = now_ + within;
+  if (above != nullptr) {
+    ++above->references;
+    link->parent = above;
+    link->request = above->request;
+    link->deadline = std::min(link->deadline, above->deadline);
+  }
+  envelope->context = link;
+  envelope->set_sender(cell.id());
+  envelope->extension = wait.correlation = ++last_correlation_;
+  TimePoint deadline = link->deadline;  // the link goes with the envelope
+  Sent sent = send(to, envelope);
+  if (sent != Sent::kOk) {
+    // Not the dead letters' matter: the asker learns it here.
+    return refuse(sent == Sent::kGone ? gone_error() : mailbox_full_error());
+  }
+  wait.worker = this;
+  wait.cell = &cell;
+  wait.fire = &Worker::ask_timed_out;
+  timers_.arm(wait, deadline);
+  cell.extras->open->wait = &wait;
+  return true;
+}
+
+void Worker::ask_timed_out(Timer& timer, void* worker) {
+  auto& wait = static_cast<Wait&>(timer);
+  wait.error = no_answer_error();
+  auto& self = *static_cast<Worker*>(worker);
+  Cell& cell = *wait.cell;
+  cell.extras->open->wait = nullptr;
+  self.resume(*cell.extras->open, wait.handle);
+  self.schedule_if_runnable(cell);
+}
+
+// ---- answers -------------------------------------------------------------------------------------------------------
+
+Envelope* Worker::begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags) {
+  // A sink may take the reply to another thread, where no pool is.
+  bool to_sink = request->is(Envelope::kSink);
+  flags |= Envelope::kReply | Envelope::kWide | Envelope::kSystem;
+  Envelope* reply = allocate_envelope(to_sink ? nullptr : &pool_, bytes, flags);
+  reply->type = request->type;
+  reply->extension = request->correlation();
+  reply->sender = request->sender;
+  if (to_sink) reply->flags |= Envelope::kSink;
+  request->flags &= ~(Envelope::kAsk | Envelope::kSink);
+  return reply;
+}
+
+Envelope* Worker::error_reply(Envelope* request, Error error) {
+  Envelope* reply = begin_reply(request, sizeof(Error), Envelope::kFailed);
+  ::new (reply->payload()) Error(std::move(error));
+  return reply;
+}
+
+Envelope* Worker::error_in_place_of(Envelope* reply, Error error) {
+  Envelope* other = allocate_envelope(
+      reply->is(Envelope::kSink) ? nullptr : &pool_, sizeof(Error),
+      Envelope::kReply | Envelope::kFailed | Envelope::kWide | Envelope::kSystem | (reply->flags & Envelope::kSink));
+  other->type = reply->type;
+  other->extension = reply->extension;
+  other->sender = reply->sender;
+  reply->flags &= ~Envelope::kSink;
+  ::new (other->payload()) Error(std::move(error));
+  return other;
+}
+
+void Worker::send_reply(Envelope* reply) {
+  if (reply->is(Envelope::kSink)) {
+    std::unique_ptr<ReplySink> sink(reply->sink());
+    reply->flags &= ~Envelope::kSink;
+    sink->deliver(Answer(EnvelopePtr(reply)));
+    return;
+  }
+  ActorId asker = reply->sender_id();
+  if (send(asker, reply) != Sent::kOk) bury(runtime_, this, reply, DeadLetterReason::kLateReply, asker);
+}
+
+void Worker::complete_with(Envelope* reply) {
+  if (effects_ != nullptr)
+    effects_->reply = EnvelopePtr(reply, {&pool_});
+  else
+    send_reply(reply);
+}
+
+void Worker::complete_with_error(Envelope& request, Error error) {
+  if (request.is(Envelope::kAsk)) complete_with(error_reply(&request, std::move(error)));
+}
+
+void Worker::unhandled(Context& context) {
+  Envelope* input = context.input_;
+  std::string name = fmt::format("{}", input->type->value != nullptr ? input->type->value->name : "?");
+  Error error(
+      Code::kUnimplemented,
+      fmt::format("the actor does not handle {}; it handles {}", name, message_names(context.cell_->actor->handlers())),
+      "PLX-ACT-0003");
+  complete_with_error(*input, std::move(error));
+  runtime_.count_dead_letter(this, {DeadLetterReason::kUnhandled, name, context.cell_->id(), {}, {}});
+}
+
+void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to) {
+  DeadLetter letter{reason, {}, to, {}, {}};
+  if (envelope->type != nullptr && envelope->type->value != nullptr) letter.message_type = envelope->type->value->name;
+  if (envelope->context != nullptr && envelope->context->request != nullptr) {
+    letter.tenant = envelope->context->request->tenant;
+    letter.traceparent = envelope->context->request->traceparent;
+  }
+  runtime.count_dead_letter(worker, std::move(letter));
+  if (envelope->is(Envelope::kAsk)) {
+    Error error = reason == DeadLetterReason::kMailboxFull ? mailbox_full_error()
+                  : reason == DeadLetterReason::kExpired
+                      ? Error(Code::kDeadlineExceeded, "the deadline had passed before the message was handled",
+                              "PLX-ACT-0011", Retry::kSame)
+                      : gone_error();
+    if (worker != nullptr)
+      worker->send_reply(worker->error_reply(envelope, std::move(error)));
+    else
+      answer_outside(envelope, std::move(error));
+  }
+  destroy_envelope(worker != nullptr ? &worker->pool_ : nullptr, envelope);
+}
+
+}  // namespace plexspaces::detail

@@ -1,0 +1,259 @@
+// How a worker runs turns: of plain actors, open ones, and of actors with facets.
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "plexspaces/actor/context.hpp"
+#include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/worker.hpp"
+
+namespace plexspaces::detail {
+
+namespace {
+
+const RequestContextPtr* request_of(const Envelope& envelope) {
+  return envelope.context != nullptr && envelope.context->request != nullptr ? &envelope.context->request : nullptr;
+}
+
+}  // namespace
+
+void* allocate_frame(std::size_t bytes) {
+  std::size_t block = block_class(bytes);
+  Worker* worker = Worker::current();
+  PLX_CHECK(worker != nullptr, "a handler runs on a worker");
+  return block < kBlockClasses ? worker->pool().allocate(block) : ::operator new(bytes, std::align_val_t(64));
+}
+
+void free_frame(void* frame, std::size_t bytes) {
+  std::size_t block = block_class(bytes);
+  if (block >= kBlockClasses || !kPoolBlocks) return ::operator delete(frame, std::align_val_t(64));
+  // Outside a worker only while the runtime is torn down: the slab goes with the depot.
+  if (Worker* worker = Worker::current()) worker->pool().free(frame, block);
+}
+
+Wait::~Wait() {
+  if (worker == nullptr) return;
+  worker->timers().cancel(*this);
+  if (reply != nullptr) destroy_envelope(&worker->pool(), reply);
+}
+
+// ---- turns ---------------------------------------------------------------------------------------------------------
+
+bool Worker::expired(Cell& cell, Envelope* envelope) {
+  if (envelope->context == nullptr || envelope->context->deadline > now_) [[likely]]
+    return false;
+  bury(runtime_, this, envelope, DeadLetterReason::kExpired, cell.id());
+  return true;
+}
+
+void Worker::turn(Cell& cell, Envelope* envelope) {
+  if (expired(cell, envelope)) return;
+  if (cell.extras != nullptr && cell.extras->activation != nullptr) [[unlikely]]
+    return faceted_turn(cell, EnvelopePtr(envelope, {&pool_}));
+  running_ = &cell;
+  request_ = request_of(*envelope);
+  input_taken_ = false;
+  Context context(*this, cell, envelope);
+  try {
+    cell.actor->receive(context);
+  } catch (const std::exception& error) {
+    crash(cell, envelope, error.what());
+  } catch (...) {
+    crash(cell, envelope, "an exception that is not a std::exception");
+  }
+  running_ = nullptr;
+  request_ = nullptr;
+  if (!input_taken_) release_envelope(&pool_, envelope);
+}
+
+void Worker::crash(Cell& cell, Envelope* input, const std::string& what) {
+  WorkerCounters::add(counters_.crashes);
+  std::string name =
+      cell.extras != nullptr && !cell.extras->name.empty() ? cell.extras->name : fmt::format("{}", cell.slot);
+  std::string message = input->type->value != nullptr ? std::string(input->type->value->name) : std::string("?");
+  std::string text = fmt::format("actor {}@{} crashed handling {}: {}", name, runtime_.node_name(), message, what);
+  runtime_.log_(text);
+  complete_with_error(*input, Error(Code::kInternal, std::move(text), "PLX-ACT-0012"));
+  stop_cell(cell);
+}
+
+void Worker::system_turn(Cell& cell, Envelope* envelope) {
+  if (envelope->is(Envelope::kReply)) {
+    OpenTurn* open = cell.extras->open;
+    if (open == nullptr || open->wait == nullptr || open->wait->correlation != envelope->extension) {
+      // INV-M2: a reply reaches the ask that it answers, or nobody.
+      bury(runtime_, this, envelope, DeadLetterReason::kLateReply, cell.id());
+      return;
+    }
+    Wait& wait = *std::exchange(open->wait, nullptr);
+    timers_.cancel(wait);
+    wait.reply = envelope;
+    resume(*open, wait.handle);
+    return;
+  }
+  if (envelope->type == &kStopOrder) {
+    stop_cell(cell);
+  } else {
+    auto task = std::move(envelope->payload_as<ActivationTask>());
+    if (Activation* activation = cell.extras->activation.get()) {
+      running_ = nullptr;
+      task(*activation);
+    }
+  }
+  destroy_envelope(&pool_, envelope);
+}
+
+OpenTurn& Worker::open_turn(Context& context) {
+  Cell& cell = *context.cell_;
+  Extras& extras = Worker::extras(cell);
+  PLX_CHECK(extras.open == nullptr, "an actor has one open turn");
+  auto* open = ::new (pool_.allocate(block_class(sizeof(OpenTurn)))) OpenTurn(context);
+  open->input = context.input_;
+  input_taken_ = true;
+  extras.open = open;
+  cell.flags |= Cell::kWaiting;
+  return *open;
+}
+
+void Worker::resume(OpenTurn& open, std::coroutine_handle<> handle) {
+  // Also from within receive(), whose turn this is.
+  Cell* outer = std::exchange(running_, open.context.cell_);
+  const RequestContextPtr* outer_request = std::exchange(request_, request_of(*open.input));
+  handle.resume();
+  bool done = open.root.done();
+  if (done) settle_open_turn(open);
+  running_ = outer;
+  request_ = done ? nullptr : outer_request;
+}
+
+// The handler has returned or thrown.
+void Worker::settle_open_turn(OpenTurn& open) {
+  Cell& cell = *open.context.cell_;
+  try {
+    open.complete(open);
+  } catch (const std::exception& error) {
+    crash(cell, open.input, error.what());
+  } catch (...) {
+    crash(cell, open.input, "an exception that is not a std::exception");
+  }
+  close_open_turn(cell);
+}
+
+void Worker::close_open_turn(Cell& cell) {
+  OpenTurn* open = std::exchange(cell.extras->open, nullptr);
+  cell.flags &= ~Cell::kWaiting;
+  Envelope* input = open->input;
+  if (open->root) open->root.destroy();
+  open->~OpenTurn();
+  pool_.free(open, block_class(sizeof(OpenTurn)));
+  release_envelope(&pool_, input);
+}
+
+// ---- actors with facets --------------------------------------------------------------------------------------------
+
+void Worker::activate(Cell& cell) {
+  Activation& activation = *cell.extras->activation;
+  activation.worker_ = this;
+  activation.cell_ = &cell;
+  cell.flags |= Cell::kWaiting;
+  activation.replace_actor();
+  for (const FacetSpec& spec : activation.type().facets)
+    activation.facets_.push_back(runtime_.facets_.find(spec.name)->second.make(activation, spec.options));
+  WorkerCounters::add(counters_.spawned);
+  activation_ready(activation);
+}
+
+// Goes on with the facets that have not yet been told; the actor runs once all are ready.
+void Worker::activation_ready(Activation& activation) {
+  while (activation.activating_ < activation.facets_.size()) {
+    Facet& facet = *activation.facets_[activation.activating_++];
+    if (facet.on_activate(activation) == Facet::Ready::kLater) return;
+  }
+  activation.cell_->flags &= ~Cell::kWaiting;
+  schedule_if_runnable(*activation.cell_);
+}
+
+void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
+  Activation& activation = *cell.extras->activation;
+  Turn turn{activation, std::move(input), nullptr, {}, {}};
+  turn.handler = activation.type().find(*turn.input->type);
+  for (auto& facet : activation.facets_)
+    if (facet->admit(turn) == Facet::Admission::kTaken) return;
+
+  bool erase = turn.delivery() != nullptr && turn.delivery()->erase;
+  if (erase) {
+    activation.replace_actor();
+    if (turn.input->is(Envelope::kAsk)) turn.effects.reply = EnvelopePtr(begin_reply(turn.input.get(), 0, 0), {&pool_});
+  }
+  for (bool again = !erase; again;) {
+    again = false;
+    running_ = &cell;
+    request_ = request_of(*turn.input);
+    effects_ = &turn.effects;
+    std::optional<std::string> thrown;
+    Context context(*this, cell, turn.input.get());
+    try {
+      cell.actor->receive(context);
+    } catch (const std::exception& error) {
+      thrown = error.what();
+    } catch (...) {
+      thrown = "an exception that is not a std::exception";
+    }
+    effects_ = nullptr;
+    running_ = nullptr;
+    request_ = nullptr;
+    if (!thrown) break;
+
+    WorkerCounters::add(counters_.crashes);
+    std::string text = fmt::format("actor {} crashed handling {}: {}", activation.key().to_string(),
+                                   turn.input->type->value->name, *thrown);
+    runtime_.log_(text);
+    turn.error = Error(Code::kInternal, std::move(text), "PLX-ACT-0012");
+    take_back_reply(turn);
+    turn.effects.sends.clear();
+    Facet::Recovery recovery = Facet::Recovery::kPass;
+    for (auto facet = activation.facets_.rbegin();
+         facet != activation.facets_.rend() && recovery == Facet::Recovery::kPass; ++facet)
+      recovery = (*facet)->on_error(turn);
+    if (recovery == Facet::Recovery::kRetry) {
+      again = true;
+    } else {
+      if (turn.input->is(Envelope::kAsk))
+        turn.effects.reply = EnvelopePtr(error_reply(turn.input.get(), *turn.error), {&pool_});
+      if (recovery == Facet::Recovery::kPass) {
+        emit(std::move(turn.effects));
+        stop_cell(cell);
+        return;
+      }
+    }
+  }
+  for (auto& facet : activation.facets_)
+    if (facet->commit(turn) == Facet::Gate::kHeld) return;
+  emit(std::move(turn.effects));
+}
+
+// The handler had answered before it threw: the request is unanswered again.
+void Worker::take_back_reply(Turn& turn) {
+  EnvelopePtr reply = std::move(turn.effects.reply);
+  if (reply == nullptr) return;
+  turn.input->flags |= Envelope::kAsk | (reply->flags & Envelope::kSink);
+  reply->flags &= ~Envelope::kSink;
+}
+
+void Worker::emit(Effects effects) {
+  for (Effect& effect : effects.sends) {
+    Envelope* message = effect.message.release();
+    if (auto* id = std::get_if<ActorId>(&effect.target))
+      static_cast<void>(send_or_bury(*id, message));
+    else
+      static_cast<void>(runtime_.deliver(message));
+  }
+  if (effects.reply != nullptr) send_reply(effects.reply.release());
+}
+
+}  // namespace plexspaces::detail
