@@ -59,7 +59,7 @@ std::string forgotten(std::size_t i) { return fmt::format("forgotten{}", i); }
 std::string bank(std::size_t i) { return fmt::format("bank{}", i); }
 
 class KillLoopTest : public testing::Test {
- protected:
+ public:
   KillLoopTest() {
     std::string pattern = (std::filesystem::temp_directory_path() / "plx-kill-loop-XXXXXX").string();
     directory_ = ::mkdtemp(pattern.data());
@@ -70,6 +70,7 @@ class KillLoopTest : public testing::Test {
     std::filesystem::remove_all(directory_, ignored);
   }
 
+ protected:
   void spawn() {
     node_ = std::make_unique<Process>(
         std::vector<std::string>{PLX_LEDGER_NODE, "dev", "--http.port=0", "--data.directory=" + directory_ + "/data"});
@@ -147,10 +148,9 @@ bool KillLoopTest::send(HttpClient& client, Ledger::Id id) {
     ledger_.lost(id, may_abandon && ledger_.below(2) == 0);
     return answer.status != 0;
   }
-  auto before = ledger_.answer(id);
-  if (!ledger_.answered(id, {answer.status, answer.body}))
+  if (auto first = ledger_.answered(id, {answer.status, answer.body}))
     complain(fmt::format("request {} to {} was answered {} '{}', and sent again {} '{}'", id, request.account,
-                         before->status, before->body, answer.status, answer.body));
+                         first->status, first->body, answer.status, answer.body));
   return true;
 }
 
@@ -168,7 +168,7 @@ void KillLoopTest::work(const std::atomic<bool>& stop) {
         good = send(client, ledger_.open(new_request()));
     }
   } catch (const std::exception&) {
-    // Killed before it could be connected to.
+    return;  // killed before it could be connected to
   }
 }
 

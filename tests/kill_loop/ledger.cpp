@@ -1,5 +1,6 @@
 #include "ledger.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace plexspaces::test {
@@ -16,14 +17,14 @@ Ledger::Id Ledger::open(LedgerRequest request) {
   return entries_.size() - 1;
 }
 
-bool Ledger::answered(Id id, LedgerAnswer answer) {
+std::optional<LedgerAnswer> Ledger::answered(Id id, LedgerAnswer answer) {
   std::lock_guard lock(mutex_);
   Entry& entry = entries_[id];
-  if (entry.answer) return *entry.answer == answer;
+  if (entry.answer) return *entry.answer == answer ? std::nullopt : entry.answer;
   if (answer.status != kSuccess) ++refused_count_;
   entry.answer = std::move(answer);
   acknowledged_.push_back(id);
-  return true;
+  return std::nullopt;
 }
 
 void Ledger::lost(Id id, bool abandon) {
@@ -47,11 +48,6 @@ std::optional<Ledger::Id> Ledger::retry() {
 LedgerRequest Ledger::request(Id id) const {
   std::lock_guard lock(mutex_);
   return entries_[id].request;
-}
-
-std::optional<LedgerAnswer> Ledger::answer(Id id) const {
-  std::lock_guard lock(mutex_);
-  return entries_[id].answer;
 }
 
 std::vector<Ledger::Id> Ledger::sample(std::size_t recent, std::size_t random) {

@@ -40,15 +40,14 @@ class Ledger {
   explicit Ledger(std::uint64_t seed) : chance_(seed) {}
 
   Id open(LedgerRequest request);
-  /// The first answer is kept; each later one must be the same. @returns whether it was.
-  bool answered(Id id, LedgerAnswer answer);
+  /// The first answer is kept; each later one must be the same. @returns the first one when it was another.
+  std::optional<LedgerAnswer> answered(Id id, LedgerAnswer answer);
   /// The connection ended, or the answer was not final. `abandon`: it shall not be sent again.
   void lost(Id id, bool abandon);
   /// An unknown request to send again; none when all are known, abandoned or being sent.
   std::optional<Id> retry();
 
   LedgerRequest request(Id id) const;
-  std::optional<LedgerAnswer> answer(Id id) const;
   /// Up to `recent` of the last acknowledged requests and `random` of all.
   std::vector<Id> sample(std::size_t recent, std::size_t random);
   std::size_t below(std::size_t end);  // a random number less than `end`

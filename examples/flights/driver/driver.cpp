@@ -197,7 +197,14 @@ int main(int argc, char** argv) {
   app.add_option("--seed", options.load.seed, "of the moments of the kills and of what is sent again")
       ->capture_default_str();
   app.add_flag("--quiet", options.quiet, "no progress");
-  CLI11_PARSE(app, argc, argv);
+  try {
+    app.parse(argc, argv);
+    if (options.load.kills > 0 && options.load.connections < options.load.in_flight_at_kill_min)
+      throw CLI::ValidationError("--connections", fmt::format("a kill wants {} requests in flight: open as many",
+                                                              options.load.in_flight_at_kill_min));
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : flights::kExitFailed;
+  }
 
   auto right = flights::run(options);
   if (!right) {

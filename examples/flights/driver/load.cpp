@@ -29,7 +29,6 @@ namespace asio = boost::asio;
 namespace http = boost::beast::http;
 using boost::system::error_code;
 using plexspaces::Code;
-using plexspaces::fail;
 using plexspaces::Result;
 using std::chrono::steady_clock;
 
