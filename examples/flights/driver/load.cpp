@@ -135,7 +135,10 @@ asio::awaitable<void> Load::work() {
                                              asio::redirect_error(asio::use_awaitable, error));
     if (!error) connection.socket.set_option(asio::ip::tcp::no_delay(true), error);
     if (error) {
-      co_await pause(kReconnectPause);
+      if (auto code = node_.ended())
+        end(plexspaces::Error(Code::kInternal, fmt::format("the node ended by itself with {}", *code)));
+      else
+        co_await pause(kReconnectPause);
       continue;
     }
     bool good = true;

@@ -33,6 +33,8 @@ constexpr auto kPollInterval = std::chrono::milliseconds(1);
 constexpr std::size_t kOutputBytesMax = 64 << 10;
 constexpr std::size_t kLastLines = 10;
 
+int code_of(int status) { return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status); }
+
 }  // namespace
 
 NodeProcess::NodeProcess(std::string program, std::string data_directory, std::string log)
@@ -123,7 +125,14 @@ Result<int> NodeProcess::stop() {
     std::this_thread::sleep_for(kPollInterval);
   }
   pid_ = -1;
-  return WIFSIGNALED(status) ? -WTERMSIG(status) : WEXITSTATUS(status);
+  return code_of(status);
+}
+
+std::optional<int> NodeProcess::ended() {
+  int status = 0;
+  if (pid_ < 0 || ::waitpid(pid_, &status, WNOHANG) <= 0) return std::nullopt;
+  pid_ = -1;
+  return code_of(status);
 }
 
 std::size_t NodeProcess::resident_bytes() const {

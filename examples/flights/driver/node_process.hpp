@@ -3,6 +3,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include <sys/types.h>
@@ -31,8 +32,10 @@ class NodeProcess {
   /// @error kDeadlineExceeded.
   plexspaces::Result<int> stop();
 
+  /// How it ended by itself: the exit code, or minus the signal. Nothing while it runs.
+  std::optional<int> ended();
+
   std::uint16_t port() const { return port_; }
-  bool running() const { return pid_ > 0; }
   /// Memory that is in use by the process, in bytes (VmRSS).
   std::size_t resident_bytes() const;
   /// The last lines that the node wrote to standard error.
