@@ -54,11 +54,11 @@ struct alignas(128) Cell {
   std::atomic<std::uint32_t> queued{0};  // messages in the plain list; written by the home worker only
   Extras* extras = nullptr;
 
-  std::atomic<std::uint64_t> foreign{0};  // what is in the inbox: messages << 40 | bytes
-  Cell* wake_next = nullptr;              // in some worker's list of wake-ups
-  std::uint32_t queued_bytes = 0;
-  std::atomic<bool> wake_pending{false};  // in some worker's list of wake-ups, or about to be
-  alignas(8) std::byte small[40];         // the actor, when it fits; else a pointer to its memory
+  std::atomic<std::uint64_t> foreign{0};       // what is in the inbox: messages << 40 | bytes
+  Cell* wake_next = nullptr;                   // in some worker's list of wake-ups
+  std::atomic<std::uint32_t> queued_bytes{0};  // as `queued`
+  std::atomic<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
+  alignas(8) std::byte small[40];              // the actor, when it fits; else a pointer to its memory
 
   static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }
   static Envelope* closed() { return reinterpret_cast<Envelope*>(2); }
@@ -76,6 +76,7 @@ struct alignas(128) Cell {
     kOutside = 32,   // made outside every worker, and returned there
   };
   static constexpr int kBlockShift = 8;  // the class of the actor's block, above the flags
+  static constexpr std::uint16_t kBlockMask = 7 << kBlockShift;
 
   ActorId id() const { return {slot, generation.load(std::memory_order_relaxed)}; }
 };

@@ -20,8 +20,18 @@ Cell* CellTable::find(std::uint32_t slot) const {
   return cells == nullptr ? nullptr : &cells[slot & (kChunkCells - 1)];
 }
 
-Cell* CellTable::add_chunk() {
+void CellTable::give_chunk(Cell* cells) {
   std::lock_guard lock(mutex_);
+  free_chunks_.push_back(cells);
+}
+
+Cell* CellTable::take_chunk() {
+  std::lock_guard lock(mutex_);
+  if (!free_chunks_.empty()) {
+    Cell* chunk = free_chunks_.back();
+    free_chunks_.pop_back();
+    return chunk;
+  }
   if (chunk_count_ == chunks_max_) return nullptr;
   auto* cells = static_cast<Cell*>(::operator new(sizeof(Cell) * kChunkCells, std::align_val_t(alignof(Cell))));
   for (std::size_t i = 0; i < kChunkCells; ++i) {

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <mutex>
+#include <vector>
 
 #include "plexspaces/actor/cell.hpp"
 
@@ -27,8 +29,10 @@ class CellTable {
   /// @returns the cell, or null for a slot that was never used: an id that came from outside.
   Cell* find(std::uint32_t slot) const;
 
-  /// @returns new cells, linked by run_next; null when cells_max is reached.
-  Cell* add_chunk();
+  /// @returns kChunkCells free cells, linked by run_next; null when cells_max is reached.
+  Cell* take_chunk();
+  /// Takes kChunkCells free cells back, linked by run_next.
+  void give_chunk(Cell* cells);
 
   /// Calls `visit` for every cell. Only while nothing else uses the table.
   template <class F>
@@ -41,6 +45,7 @@ class CellTable {
   const std::size_t chunks_max_;
   std::unique_ptr<std::atomic<Cell*>[]> chunks_;
   std::size_t chunk_count_ = 0;
+  std::vector<Cell*> free_chunks_;
   std::mutex mutex_;
 };
 

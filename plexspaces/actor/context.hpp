@@ -68,7 +68,7 @@ class Context {
   template <class A, class M>
   detail::AskAwaiter<std::remove_cvref_t<M>> ask(ActorRef<A> to, M&& message, Duration within) {
     static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
-    return {*this, to.id(), std::forward<M>(message), within};
+    return {*this, to.node(), to.id(), std::forward<M>(message), within};
   }
 
   /// Starts an actor on this worker. @error kResourceExhausted: actors_max.
@@ -77,8 +77,10 @@ class Context {
     return worker_->runtime().spawn_on<A>(*worker_, std::forward<Args>(args)...);
   }
 
-  /// Ends this actor after the turn. What is queued becomes dead letters; askers get kNotFound.
-  void stop() { worker_->stop_cell(*cell_); }
+  /// Ends this actor after the turn. What is queued becomes dead letters; askers get kNotFound. An actor that is
+  /// addressed by key ends once its facets agree (a durable one: its commits are done, its messages acknowledged), and
+  /// the next message to its key makes a new activation.
+  void stop() { worker_->ask_to_stop(*cell_); }
 
   // For behaviours.
   const MessageInfo* message_info() const { return input_->type; }
@@ -121,15 +123,15 @@ struct OpenTurn {
 template <class M>
 class [[nodiscard]] AskAwaiter : public TurnWait {
  public:
-  AskAwaiter(const Context& context, ActorId to, M message, Duration within)
-      : context_(context), to_(to), message_(std::move(message)), within_(within) {}
+  AskAwaiter(const Context& context, NodeId node, ActorId to, M message, Duration within)
+      : context_(context), node_(node), to_(to), message_(std::move(message)), within_(within) {}
 
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> handle) {
     wait_.handle = handle;
     Envelope* envelope =
         make_envelope(&context_.worker_->pool(), std::move(message_), Envelope::kAsk | Envelope::kWide);
-    return context_.worker_->begin_ask(wait_, context_, to_, envelope, within_);
+    return context_.worker_->begin_ask(wait_, context_, node_, to_, envelope, within_);
   }
   Result<ReplyOf<M>> await_resume() {
     if (wait_.error) return std::unexpected(*std::move(wait_.error));
@@ -139,6 +141,7 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
 
  private:
   const Context& context_;
+  NodeId node_;
   ActorId to_;
   M message_;
   Duration within_;

@@ -1,13 +1,9 @@
 #include "plexspaces/actor/envelope.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace plexspaces {
-
-const MessageInfo& erase_message_info() {
-  static const MessageInfo info{&value_type_of<void>(), &value_type_of<void>(), nullptr, nullptr};
-  return info;
-}
 
 namespace detail {
 
@@ -17,6 +13,12 @@ Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery
   envelope->extension = reinterpret_cast<std::uint64_t>(new Delivery(std::move(delivery)));
   if (type.value->construct != nullptr) type.value->construct(envelope->payload());
   return envelope;
+}
+
+void charge_payload(Envelope& envelope) {
+  std::size_t bytes = envelope.charge + dynamic_bytes(*envelope.type->value, envelope.payload());
+  envelope.charge =
+      static_cast<std::uint32_t>(std::min<std::size_t>(bytes, Envelope::kChargeMax)) & Envelope::kChargeMax;
 }
 
 CallContext* new_context(BlockPool* pool) {

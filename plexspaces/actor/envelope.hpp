@@ -129,6 +129,9 @@ inline void free_envelope_memory(BlockPool* pool, Envelope* envelope) {
   // else: a pool's block freed outside every worker, while the runtime is torn down; its slab goes with the depot
 }
 
+/// Counts what the payload holds outside of the envelope.
+void charge_payload(Envelope& envelope);
+
 /// An envelope with `message` inside.
 template <class M>
 Envelope* make_envelope(BlockPool* pool, M&& message, std::uint32_t flags) {
@@ -138,10 +141,12 @@ Envelope* make_envelope(BlockPool* pool, M&& message, std::uint32_t flags) {
   Envelope* envelope = allocate_envelope(pool, sizeof(Message), flags);
   envelope->type = &message_info<Message>();
   ::new (envelope->payload()) Message(std::forward<M>(message));
+  if constexpr (!std::is_trivially_destructible_v<Message>) charge_payload(*envelope);
   return envelope;
 }
 
-/// An envelope for an actor by key, with `delivery` and a default-constructed payload of the type.
+/// An envelope for an actor by key, with `delivery` and a default-constructed payload of the type: charge_payload()
+/// when it is filled.
 Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery delivery);
 
 CallContext* new_context(BlockPool* pool);

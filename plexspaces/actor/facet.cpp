@@ -1,7 +1,10 @@
 #include "plexspaces/actor/facet.hpp"
 
-#include <cstring>
+#include <exception>
+#include <string>
 #include <utility>
+
+#include <fmt/format.h>
 
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
@@ -23,6 +26,7 @@ void Activation::ready() { worker_->activation_ready(*this); }
 void Activation::pause() { cell_->flags |= detail::Cell::kWaiting; }
 
 void Activation::resume() {
+  if (stop_asked_) return;
   cell_->flags &= ~detail::Cell::kWaiting;
   worker_->schedule_if_runnable(*cell_);
 }
@@ -34,18 +38,36 @@ void Activation::failed(Error error) {
 
 void Activation::discard(bool again) {
   again_ = again;
+  // From here on a message to the key makes a new activation: this one takes none.
+  runtime_.directory_.remove(key_, id_);
   worker_->stop_cell(*cell_);
 }
 
-void Activation::replace_actor() {
-  void* memory = nullptr;
+void Activation::stop_when_settled() {
+  stop_asked_ = true;
+  pause();
+  if ((cell_->flags & detail::Cell::kStopping) != 0) return;
+  for (auto& facet : facets_)
+    if (!facet->on_passivate(*this)) return;
+  discard();
+}
+
+Status Activation::replace_actor() {
   if (cell_->actor != nullptr) {
-    memory = cell_->actor;
-    cell_->actor->~Actor();
-  } else {
-    memory = detail::Worker::allocate_actor(worker_, *cell_, type_.size, alignof(std::max_align_t));
+    std::exchange(cell_->actor, nullptr)->~Actor();
+    detail::Worker::free_actor_memory(worker_, *cell_);
   }
-  cell_->actor = type_.create(memory);
+  void* memory = detail::Worker::allocate_actor(worker_, *cell_, type_.size, alignof(std::max_align_t));
+  std::string what = "an exception that is not a std::exception";
+  try {
+    cell_->actor = type_.create(memory);
+    return {};
+  } catch (const std::exception& error) {
+    what = error.what();
+  } catch (...) {
+  }
+  detail::Worker::free_actor_memory(worker_, *cell_);
+  return fail(Code::kInternal, fmt::format("the constructor of '{}' has thrown: {}", type_.name, what), "PLX-ACT-0007");
 }
 
 void Activation::emit(Effects effects) { worker_->emit(std::move(effects)); }

@@ -105,6 +105,9 @@ class Activation {
   StateView state() const;
   TimePoint now() const;
 
+  /// Ends the activation as soon as every facet agrees; no input runs meanwhile.
+  void stop_when_settled();
+
   /// Holds inputs back until resume(). Not while the activation loads.
   void pause();
   void resume();
@@ -114,7 +117,8 @@ class Activation {
   /// It cannot load: every input that waits gets `error`, and the activation ends. A later message tries again.
   void failed(Error error);
   /// Replaces the actor by a new one of its type, with the state of a new one.
-  void replace_actor();
+  /// @error kInternal: its constructor has thrown. There is no actor then: the activation must end (failed()).
+  Status replace_actor();
   /// Lets effects out.
   void emit(Effects effects);
   /// @returns a reply with `error` to the asker of `reply`.
@@ -155,6 +159,7 @@ class Activation {
   std::vector<std::unique_ptr<Facet>> facets_;
   std::optional<Error> failure_;
   bool again_ = false;
+  bool stop_asked_ = false;
   std::size_t activating_ = 0;  // facets whose on_activate() has been called
 };
 

@@ -17,6 +17,10 @@ struct MessageInfo {
   void (*destroy_reply)(void* value);  // null when there is nothing to do
 };
 
+/// Bytes that a value holds outside of itself: text, lists and what they hold. Of a protobuf class: 0, it does not
+/// tell.
+std::size_t dynamic_bytes(const ValueType& type, const void* value);
+
 namespace detail {
 
 template <class T>

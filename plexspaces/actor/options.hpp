@@ -17,8 +17,8 @@ struct RuntimeOptions {
   std::uint32_t mailbox_bytes_max = 128u << 20;   // of one actor
   std::uint32_t actors_max = 64u << 20;           // alive in the runtime
   std::size_t dead_letters_kept = 1'000;          // the newest, for inspection
-  Duration run_time_max = 200us;                  // of one actor before the next runnable one has its turn
-  std::size_t turns_per_batch = 128;              // of one worker between two looks at clock, timers and other workers
+  Duration batch_time_max = 200us;                // of one worker, as above; also of one actor before the next
+  std::size_t turns_per_batch = 128;              // of one worker between two looks at timers, I/O and other workers
   Duration give_turn_cost_min = 400ns;            // mean turn from which runnable actors go to an idle worker,
   std::size_t give_batches_min = 8;               // in so many batches in a row
 

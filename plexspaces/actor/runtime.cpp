@@ -108,7 +108,7 @@ void Runtime::offer_facet(std::string name, FacetFactory factory) {
 
 Result<detail::Cell*> Runtime::new_outside_cell() {
   std::lock_guard lock(outside_mutex_);
-  if (outside_cells_ == nullptr) outside_cells_ = table_.add_chunk();
+  if (outside_cells_ == nullptr) outside_cells_ = table_.take_chunk();
   if (outside_cells_ == nullptr)
     return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
   detail::Cell* cell = outside_cells_;
@@ -250,6 +250,7 @@ Status Runtime::deliver(detail::Envelope* envelope) {
   if (worker == nullptr && refusing_.load(std::memory_order_relaxed))
     return refuse(
         Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021", Retry::kBackoff));
+  if (Status valid = envelope->delivery()->target.check(); !valid) return refuse(std::move(valid).error());
   for (int attempt = 0; attempt < kDeliverAttemptsMax; ++attempt) {
     auto id = activation_of(envelope->delivery()->target);
     if (!id) return refuse(std::move(id).error());
@@ -282,7 +283,7 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
                                                        waiter->answered.notify_one();
                                                      }).release());
   envelope->context = detail::new_context(nullptr);
-  envelope->context->deadline = executor_.now() + within;
+  envelope->context->deadline = saturating_add(executor_.now(), within);
   send(envelope);
   std::unique_lock lock(waiter->mutex);
   if (!waiter->answered.wait_for(lock, within, [&] { return waiter->answer.has_value(); }))

@@ -62,7 +62,8 @@ class Runtime {
   /// Refuses what comes from outside from now on: kUnavailable.
   void refuse_new_work() { refusing_.store(true, std::memory_order_relaxed); }
 
-  /// Starts an actor, on some worker; `name` is unique among the live ones, empty for none.
+  /// Starts an actor, on some worker; `name` is unique among the live ones, empty for none. What its constructor throws
+  /// passes through.
   /// @error kAlreadyExists: an actor has that name. kResourceExhausted: actors_max.
   template <class A, class... Args>
   Result<ActorRef<A>> spawn(std::string name, Args&&... args);
@@ -208,7 +209,14 @@ Result<ActorRef<A>> Runtime::spawn(std::string name, Args&&... args) {
     if (!name.empty()) release_name(name);
     return std::unexpected(cell.error());
   }
-  Actor* actor = detail::construct_actor<A>(nullptr, **cell, std::forward<Args>(args)...);
+  Actor* actor;
+  try {
+    actor = detail::construct_actor<A>(nullptr, **cell, std::forward<Args>(args)...);
+  } catch (...) {
+    if (!name.empty()) release_name(name);
+    return_outside_cell(**cell);
+    throw;
+  }
   ActorId id = (*cell)->id();
   start_outside_cell(**cell, actor, std::move(name));
   return ActorRef<A>(node_id_, id);

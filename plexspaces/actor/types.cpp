@@ -50,6 +50,11 @@ void Types::insert(ActorType type) {
     if (!messages.insert(handler.message->value->name).second)
       return mistake(
           fmt::format("the type '{}' handles two messages of the name '{}'", type.name, handler.message->value->name));
+  for (const Handler& handler : type.handlers)
+    if (type.keyed() && handler.waits)
+      return mistake(
+          fmt::format("the type '{}' has facets, so its handler of {} cannot wait: return a value, not a Task",
+                      type.name, handler.message->value->name));
   if (type.keyed() && type.create == nullptr)
     return mistake(fmt::format("the type '{}' has facets, so its class needs a default constructor", type.name));
   auto owned = std::make_unique<ActorType>(std::move(type));

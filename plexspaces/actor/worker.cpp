@@ -10,8 +10,9 @@ namespace plexspaces::detail {
 
 namespace {
 
-constexpr std::size_t kGiveMax = 32;            // actors given away at once
-constexpr std::size_t kTurnsPerClockRead = 64;  // in a run
+constexpr std::size_t kGiveMax = 32;         // actors given away at once
+constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
+constexpr std::size_t kTurnsPerLook = 64;
 
 }  // namespace
 
@@ -38,12 +39,14 @@ TimePoint Worker::run_batch(TimePoint now) {
   now_ = now;
   take_foreign();
   timers_.advance(now, this);
-  std::size_t turns = 0;
-  while (turns < options_.turns_per_batch) {
+  turns_in_batch_ = 0;
+  next_look_ = kTurnsBeforeLook;
+  do {
     Cell* cell = next_runnable();
     if (cell == nullptr) break;
-    turns += std::max<std::size_t>(1, run(*cell));
-  }
+    run(*cell);
+  } while (turns_in_batch_ < options_.turns_per_batch && !batch_is_over());
+  std::size_t turns = turns_in_batch_;
   WorkerCounters::add(counters_.turns, turns);
   if (runnable_ > 1 && runtime_.hungry_worker_.load(std::memory_order_relaxed) >= 0) {
     Duration cost = (runtime_.executor().now() - now) / static_cast<Duration::rep>(std::max<std::size_t>(1, turns));
@@ -75,7 +78,7 @@ void Worker::schedule_if_runnable(Cell& cell) {
   if ((cell.flags & Cell::kScheduled) != 0) return;
   bool system = cell.extras != nullptr && cell.extras->system_head != nullptr;
   bool user = cell.head != nullptr && (cell.flags & Cell::kWaiting) == 0;
-  if (system || user || (cell.flags & Cell::kStopping) != 0) schedule(cell);
+  if (system || user || is_ending(cell)) schedule(cell);
 }
 
 Cell* Worker::next_runnable() {
@@ -96,17 +99,19 @@ Cell* Worker::next_runnable() {
   return cell;
 }
 
-// Looks at the clock every kTurnsPerClockRead turns: most runs end before the first look.
-bool Worker::run_is_over(TimePoint& began, std::size_t turns) {
-  TimePoint now = runtime_.executor().now();
-  if (turns == kTurnsPerClockRead) began = now;
-  return now - began >= options_.run_time_max;
+// Looks at the clock after 4, 16, 64 turns and every 64 from there: cheap turns hardly pay for it, costly ones do not
+// hold the worker for a whole batch.
+bool Worker::batch_is_over() {
+  if (turns_in_batch_ < next_look_) [[likely]]
+    return false;
+  next_look_ = turns_in_batch_ < kTurnsPerLook ? next_look_ * 4 : turns_in_batch_ + kTurnsPerLook;
+  return runtime_.executor().now() - now_ >= options_.batch_time_max;
 }
 
 // Runs the actor until it has nothing to do or its share is spent.
-std::size_t Worker::run(Cell& cell) {
-  std::size_t turns = 0;
-  TimePoint began;
+void Worker::run(Cell& cell) {
+  ++turns_in_batch_;  // so that runs without a turn end the batch too
+  bool first = true;
   for (;;) {
     if (cell.extras != nullptr && cell.extras->system_head != nullptr) [[unlikely]] {
       Extras& extras = *cell.extras;
@@ -114,15 +119,19 @@ std::size_t Worker::run(Cell& cell) {
       extras.system_head = envelope->next;
       system_turn(cell, envelope);
     } else if (cell.head != nullptr && (cell.flags & Cell::kWaiting) == 0) {
-      if (turns % kTurnsPerClockRead == 0 && turns > 0 && run_is_over(began, turns)) {
-        schedule(cell);
-        return turns;
+      if (!first) {
+        ++turns_in_batch_;
+        if (batch_is_over()) [[unlikely]] {
+          --turns_in_batch_;
+          return schedule(cell);
+        }
       }
+      first = false;
       Envelope* envelope = cell.head;
       cell.head = envelope->next;
       cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      cell.queued_bytes -= envelope->charge;
-      ++turns;
+      cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) - envelope->charge,
+                              std::memory_order_relaxed);
       turn(cell, envelope);
     } else {
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
@@ -133,24 +142,20 @@ std::size_t Worker::run(Cell& cell) {
       // acq_rel: who pushes after seeing kIdle must find everything this run wrote, and wakes us.
       if (word == nullptr && !cell.inbox.compare_exchange_strong(word, Cell::idle(), std::memory_order_acq_rel))
         continue;
-      if ((cell.flags & Cell::kStopping) == 0) {
+      if (!is_ending(cell)) {
         cell.flags &= ~Cell::kScheduled;
-        return turns;
+        return;
       }
     }
-    if ((cell.flags & Cell::kStopping) != 0) [[unlikely]] {
-      end(cell);
-      return turns;
-    }
+    if (is_ending(cell)) [[unlikely]]
+      return end(cell);
     if (options_.move_every_turns > 0 && moves_in_ > 0 && --moves_in_ == 0) [[unlikely]] {
       moves_in_ = options_.move_every_turns;
       Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
-      if (&next != this && give(cell, next)) return turns;
+      if (&next != this && give(cell, next)) return;
     }
-    if (options_.pick && turns > 0) [[unlikely]] {
-      schedule(cell);  // the simulator chooses the actor of each turn
-      return turns;
-    }
+    if (options_.pick && !first) [[unlikely]]
+      return schedule(cell);  // the simulator chooses the actor of each turn
   }
 }
 
@@ -164,7 +169,8 @@ void Worker::append(Cell& cell, Envelope* envelope) {
     cell.head = envelope;
   cell.tail = envelope;
   cell.queued.store(cell.queued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  cell.queued_bytes += envelope->charge;
+  cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) + envelope->charge,
+                          std::memory_order_relaxed);
 }
 
 void Worker::append_system(Cell& cell, Envelope* envelope) {
@@ -186,8 +192,10 @@ Sent Worker::push_local(Cell& cell, Envelope* envelope) {
     if ((cell.flags & Cell::kScheduled) == 0) schedule(cell);
     return Sent::kOk;
   }
+  if ((cell.flags & Cell::kStopping) != 0) [[unlikely]]
+    return Sent::kGone;
   if (cell.queued.load(std::memory_order_relaxed) >= options_.mailbox_messages_max ||
-      cell.queued_bytes + envelope->charge > options_.mailbox_bytes_max) [[unlikely]]
+      cell.queued_bytes.load(std::memory_order_relaxed) + envelope->charge > options_.mailbox_bytes_max) [[unlikely]]
     return Sent::kFull;
   append(cell, envelope);
   if ((cell.flags & (Cell::kScheduled | Cell::kWaiting)) == 0) schedule(cell);
@@ -226,8 +234,8 @@ Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* en
   std::uint64_t charge = kForeignMessage + envelope->charge;
   std::uint64_t before = cell.foreign.fetch_add(charge, std::memory_order_relaxed);
   std::uint64_t messages = (before / kForeignMessage) + cell.queued.load(std::memory_order_relaxed);
-  bool full = messages >= options.mailbox_messages_max ||
-              (before & kForeignBytesMask) + envelope->charge > options.mailbox_bytes_max;
+  std::uint64_t bytes = (before & kForeignBytesMask) + cell.queued_bytes.load(std::memory_order_relaxed);
+  bool full = messages >= options.mailbox_messages_max || bytes + envelope->charge > options.mailbox_bytes_max;
   if (full && !envelope->is(Envelope::kSystem)) {
     cell.foreign.fetch_sub(charge, std::memory_order_relaxed);
     return Sent::kFull;
@@ -250,12 +258,15 @@ Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* en
 // home, so the cell is in at most one such list. A worker that takes it out clears the flag first (acq_rel on both
 // sides), so what a later, unsuccessful setter pushed is visible to it.
 void Worker::wake_home(Runtime& runtime, Cell& cell) {
-  if (cell.wake_pending.exchange(true, std::memory_order_acq_rel)) return;
-  std::uint16_t home = cell.home.load(std::memory_order_acquire);
-  if (home >= Cell::kInTransit) {
+  std::uint16_t home;
+  for (;;) {
+    if (cell.wake_pending.exchange(true, std::memory_order_acq_rel)) return;
+    home = cell.home.load(std::memory_order_acquire);
+    if (home < Cell::kInTransit) break;
     // On the way to a new home, which runs it when it adopts it; or ended, and what was pushed was taken at the end.
-    cell.wake_pending.store(false, std::memory_order_release);
-    return;
+    // Meanwhile it may have arrived and gone idle again, and another pusher may have relied on the flag: look again.
+    cell.wake_pending.exchange(false, std::memory_order_acq_rel);
+    if (cell.home.load(std::memory_order_acquire) >= Cell::kInTransit) return;
   }
   Worker& worker = *runtime.workers_[home];
   Cell* old = worker.wakes_.load(std::memory_order_relaxed);

@@ -80,7 +80,8 @@ class Worker final : public env::Worker {
   Status tell(const ActorKey& to, Envelope* envelope);  // takes it
   Sent send(ActorId to, Envelope* envelope);            // takes it only when kOk
   Status send_or_bury(ActorId to, Envelope* envelope);  // takes it: what cannot be sent is a dead letter
-  bool begin_ask(Wait& wait, const Context& context, ActorId to, Envelope* envelope, Duration within);  // takes it
+  bool begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                 Duration within);  // takes it
   void unhandled(Context& context);
 
   // Answers. A reply is addressed by the request that it is made from, which is answered with that.
@@ -97,7 +98,8 @@ class Worker final : public env::Worker {
   static void* allocate_actor(Worker* worker, Cell& cell, std::size_t bytes, std::size_t align);
   static void free_actor_memory(Worker* worker, Cell& cell);
   void start_cell(Cell& cell, Actor* actor);
-  void stop_cell(Cell& cell);  // after the turn that it is in
+  void ask_to_stop(Cell& cell);  // after the turn that it is in, and when its facets agree
+  void stop_cell(Cell& cell);    // after the turn that it is in
   bool close_if_idle(Cell& cell);
   void end(Cell& cell);  // no turn of it runs
 
@@ -130,13 +132,18 @@ class Worker final : public env::Worker {
   Sent push_local(Cell& cell, Envelope* envelope);
   void schedule(Cell& cell);
   Cell* next_runnable();
-  std::size_t run(Cell& cell);
-  bool run_is_over(TimePoint& began, std::size_t turns);
+  void run(Cell& cell);
+  // Told to stop, and no turn of it is open.
+  static bool is_ending(const Cell& cell) {
+    return (cell.flags & Cell::kStopping) != 0 && (cell.extras == nullptr || cell.extras->open == nullptr);
+  }
+  bool batch_is_over();
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
   void append_system(Cell& cell, Envelope* envelope);
   void turn(Cell& cell, Envelope* envelope);
   void faceted_turn(Cell& cell, EnvelopePtr input);
+  void run_through_facets(Cell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(Cell& cell, Envelope* envelope);
   void inherit_request(Envelope& envelope);
   bool expired(Cell& cell, Envelope* envelope);
@@ -169,7 +176,10 @@ class Worker final : public env::Worker {
   Cell* run_tail_ = nullptr;
   std::size_t runnable_ = 0;
   Cell* free_cells_ = nullptr;
+  std::size_t free_cell_count_ = 0;
   std::uint64_t last_correlation_;
+  std::size_t turns_in_batch_ = 0;
+  std::size_t next_look_ = 0;       // at the clock, in turns of the batch
   std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;

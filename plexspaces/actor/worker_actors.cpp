@@ -18,13 +18,27 @@ Extras& Worker::extras(Cell& cell) {
 }
 
 Cell* Worker::new_cell() {
-  if (free_cells_ == nullptr) free_cells_ = table_.add_chunk();
+  if (free_cells_ == nullptr) {
+    free_cells_ = table_.take_chunk();
+    free_cell_count_ = free_cells_ == nullptr ? 0 : CellTable::kChunkCells;
+  }
   Cell* cell = free_cells_;
-  if (cell != nullptr) free_cells_ = cell->run_next;
+  if (cell == nullptr) return nullptr;
+  free_cells_ = cell->run_next;
+  --free_cell_count_;
   return cell;
 }
 
+// Cells go between workers by the chunk: one may start actors that all end on another.
 void Worker::return_cell(Cell& cell) {
+  cell.flags = 0;
+  if (++free_cell_count_ > 2 * CellTable::kChunkCells) {
+    Cell* last = free_cells_;
+    for (std::size_t i = 1; i < CellTable::kChunkCells; ++i) last = last->run_next;
+    Cell* given = std::exchange(free_cells_, std::exchange(last->run_next, nullptr));
+    table_.give_chunk(given);
+    free_cell_count_ -= CellTable::kChunkCells;
+  }
   cell.run_next = free_cells_;
   free_cells_ = &cell;
 }
@@ -49,21 +63,31 @@ void* Worker::allocate_actor(Worker* worker, Cell& cell, std::size_t bytes, std:
 }
 
 void Worker::free_actor_memory(Worker* worker, Cell& cell) {
-  if ((cell.flags & Cell::kInline) != 0) return;
+  std::uint16_t flags = cell.flags;
+  cell.flags &= static_cast<std::uint16_t>(~(Cell::kInline | Cell::kHeap | Cell::kBlockMask));
+  if ((flags & Cell::kInline) != 0) return;
   void* memory;
   std::memcpy(&memory, cell.small, sizeof(memory));
-  if ((cell.flags & Cell::kHeap) != 0 || !kPoolBlocks)
+  if ((flags & Cell::kHeap) != 0 || !kPoolBlocks)
     ::operator delete(memory, std::align_val_t(64));
   else if (worker != nullptr)
-    worker->pool_.free(memory, cell.flags >> Cell::kBlockShift);
+    worker->pool_.free(memory, flags >> Cell::kBlockShift);
 }
 
 void Worker::start_cell(Cell& cell, Actor* actor) {
   cell.actor = actor;
-  cell.inbox.store(Cell::idle(), std::memory_order_relaxed);
-  // release: who reads a reference from this worker's messages finds the cell ready.
+  // The home first: who pushes through the open inbox with a stale reference must find somebody to wake.
   cell.home.store(index_, std::memory_order_release);
+  cell.inbox.store(Cell::idle(), std::memory_order_release);
   WorkerCounters::add(counters_.spawned);
+}
+
+void Worker::ask_to_stop(Cell& cell) {
+  Activation* activation = cell.extras != nullptr ? cell.extras->activation.get() : nullptr;
+  if (activation == nullptr)
+    stop_cell(cell);
+  else
+    activation->stop_asked_ = true;  // looked at when the turn, or the order, is done
 }
 
 void Worker::stop_cell(Cell& cell) {
@@ -109,7 +133,7 @@ void Worker::end(Cell& cell) {
   Envelope* queued = std::exchange(cell.head, nullptr);
   cell.tail = nullptr;
   cell.queued.store(0, std::memory_order_relaxed);
-  cell.queued_bytes = 0;
+  cell.queued_bytes.store(0, std::memory_order_relaxed);
   Envelope* orders = nullptr;
   std::unique_ptr<Activation> activation;
   if (cell.extras != nullptr) {

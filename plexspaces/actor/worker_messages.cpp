@@ -67,6 +67,10 @@ void Worker::inherit_request(Envelope& envelope) {
 }
 
 Status Worker::tell(const ActorKey& to, Envelope* envelope) {
+  if (Status valid = to.check(); !valid) {
+    bury(runtime_, this, envelope, DeadLetterReason::kNoActor, {});
+    return valid;
+  }
   if (request_ != nullptr) inherit_request(*envelope);
   if (effects_ != nullptr) {
     effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
@@ -75,7 +79,8 @@ Status Worker::tell(const ActorKey& to, Envelope* envelope) {
   return runtime_.deliver(envelope);
 }
 
-bool Worker::begin_ask(Wait& wait, const Context& context, ActorId to, Envelope* envelope, Duration within) {
+bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                       Duration within) {
   Cell& cell = *context.cell_;
   CallContext* above = context.input_->context;
   auto refuse = [&](Error error) {
@@ -83,9 +88,7 @@ bool Worker::begin_ask(Wait& wait, const Context& context, ActorId to, Envelope*
     destroy_envelope(&pool_, envelope);
     return false;
   };
-  if (cell.extras->activation != nullptr)
-    return refuse(Error(Code::kUnimplemented, "an actor with facets cannot wait in a turn", "PLX-ACT-0007"));
-  if (!to) return refuse(gone_error());
+  if (!to || node != runtime_.node_id() || table_.find(to.slot) == nullptr) return refuse(gone_error());
   std::string cycle;
   if (to == cell.id()) cycle = fmt::format("{}", to.slot);
   for (CallContext* link = above; link != nullptr && cycle.empty(); link = link->parent)
@@ -102,7 +105,7 @@ bool Worker::begin_ask(Wait& wait, const Context& context, ActorId to, Envelope*
   CallContext* link = new_context(&pool_);
   link->depth = depth;
   link->caller = cell.id();
-  link->deadline = now_ + within;
+  link->deadline = saturating_add(now_, within);
   if (above != nullptr) {
     ++above->references;
     link->parent = above;

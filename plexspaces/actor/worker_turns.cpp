@@ -96,16 +96,13 @@ void Worker::system_turn(Cell& cell, Envelope* envelope) {
     resume(*open, wait.handle);
     return;
   }
-  if (envelope->type == &kStopOrder) {
-    stop_cell(cell);
-  } else {
-    auto task = std::move(envelope->payload_as<ActivationTask>());
-    if (Activation* activation = cell.extras->activation.get()) {
-      running_ = nullptr;
-      task(*activation);
-    }
-  }
+  Activation* activation = cell.extras->activation.get();
+  if (envelope->type == &kStopOrder)
+    ask_to_stop(cell);
+  else if (activation != nullptr)
+    envelope->payload_as<ActivationTask>()(*activation);
   destroy_envelope(&pool_, envelope);
+  if (activation != nullptr && activation->stop_asked_) activation->stop_when_settled();
 }
 
 OpenTurn& Worker::open_turn(Context& context) {
@@ -161,10 +158,10 @@ void Worker::activate(Cell& cell) {
   activation.worker_ = this;
   activation.cell_ = &cell;
   cell.flags |= Cell::kWaiting;
-  activation.replace_actor();
+  WorkerCounters::add(counters_.spawned);
+  if (Status made = activation.replace_actor(); !made) return activation.failed(std::move(made).error());
   for (const FacetSpec& spec : activation.type().facets)
     activation.facets_.push_back(runtime_.facets_.find(spec.name)->second.make(activation, spec.options));
-  WorkerCounters::add(counters_.spawned);
   activation_ready(activation);
 }
 
@@ -180,6 +177,11 @@ void Worker::activation_ready(Activation& activation) {
 
 void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
   Activation& activation = *cell.extras->activation;
+  run_through_facets(cell, activation, std::move(input));
+  if (activation.stop_asked_) activation.stop_when_settled();
+}
+
+void Worker::run_through_facets(Cell& cell, Activation& activation, EnvelopePtr input) {
   Turn turn{activation, std::move(input), nullptr, {}, {}};
   turn.handler = activation.type().find(*turn.input->type);
   for (auto& facet : activation.facets_)
@@ -187,7 +189,10 @@ void Worker::faceted_turn(Cell& cell, EnvelopePtr input) {
 
   bool erase = turn.delivery() != nullptr && turn.delivery()->erase;
   if (erase) {
-    activation.replace_actor();
+    if (Status made = activation.replace_actor(); !made) {
+      activation.answer(std::move(turn.input), made.error());
+      return activation.failed(std::move(made).error());
+    }
     if (turn.input->is(Envelope::kAsk)) turn.effects.reply = EnvelopePtr(begin_reply(turn.input.get(), 0, 0), {&pool_});
   }
   for (bool again = !erase; again;) {

@@ -97,8 +97,9 @@ void Operations::invoke(InvokeRequest request, Done done) {
   if (request.verb != Verb::kDelete)
     if (Status read = from_json(*message->value, request.body, envelope->payload()); !read)
       return done(std::unexpected(std::move(read).error()));
+  detail::charge_payload(*envelope);
   envelope->context = detail::new_context(nullptr);
-  envelope->context->deadline = runtime_.executor().now() + request.timeout;
+  envelope->context->deadline = saturating_add(runtime_.executor().now(), request.timeout);
   envelope->context->request = std::move(context);
   envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
   auto sink = make_sink([done = std::move(done)](Answer answer) mutable { done(to_reply(answer)); });

@@ -28,11 +28,16 @@ Status check_part(std::string_view what, std::string_view part) {
 }  // namespace
 
 Result<ActorKey> ActorKey::make(std::string tenant, std::string name_space, std::string type, std::string key) {
+  ActorKey made{std::move(tenant), std::move(name_space), std::move(type), std::move(key)};
+  PLX_TRY_STATUS(made.check());
+  return made;
+}
+
+Status ActorKey::check() const {
   PLX_TRY_STATUS(check_part("tenant", tenant));
   PLX_TRY_STATUS(check_part("namespace", name_space));
   PLX_TRY_STATUS(check_part("type", type));
-  PLX_TRY_STATUS(check_part("key", key));
-  return ActorKey{std::move(tenant), std::move(name_space), std::move(type), std::move(key)};
+  return check_part("key", key);
 }
 
 std::string ActorKey::to_string() const { return fmt::format("{}/{}/{}/{}", tenant, name_space, type, key); }

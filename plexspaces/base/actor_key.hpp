@@ -26,6 +26,9 @@ struct ActorKey {
   /// @error kInvalidArgument: a part is empty, longer than kNameBytesMax, or holds a NUL; the message names the part.
   static Result<ActorKey> make(std::string tenant, std::string name_space, std::string type, std::string key);
 
+  /// What make() checks, for a key that was put together by hand.
+  Status check() const;
+
   /// "tenant/namespace/type/key", for people: a '/' inside a part is not escaped.
   std::string to_string() const;
 

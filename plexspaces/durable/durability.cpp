@@ -27,12 +27,6 @@ Status check_durable(const ActorType& type, const std::any&) {
         Code::kFailedPrecondition,
         fmt::format("the type '{}' is durable but has no state to store: derive it from Stateful<S>", type.name),
         "PLX-DUR-0013");
-  for (const Handler& handler : type.handlers)
-    if (handler.waits)
-      return fail(Code::kUnimplemented,
-                  fmt::format("the type '{}' is durable, so its handler of {} cannot wait: return a value, not a Task",
-                              type.name, handler.message->value->name),
-                  "PLX-DUR-0014");
   return {};
 }
 

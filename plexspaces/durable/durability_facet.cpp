@@ -1,5 +1,6 @@
 #include "plexspaces/durable/durability_facet.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,15 +13,15 @@ namespace plexspaces::durability {
 
 namespace {
 
-constexpr std::size_t kExpiredPerCommitMax = 8;  // outcome rows erased beside a turn
+constexpr std::size_t kForgottenPerCommitMax = 16;                   // outcome rows erased beside a turn
+constexpr std::size_t kTurnMessagesBytesMax = std::size_t{8} << 20;  // of one turn, with their keys
 constexpr std::size_t kAcknowledgedPerCommitMax = 256;
 constexpr Duration kFlushAcknowledgedAfter = 20ms;  // without a turn that would carry them
 constexpr std::string_view kFacetName = "durability";
 
 StoredRequest stored_request(const detail::Envelope& envelope) {
   if (envelope.context == nullptr || envelope.context->request == nullptr) return {};
-  const RequestContext& request = *envelope.context->request;
-  return {request.tenant, request.name_space, request.principal, request.traceparent};
+  return to_stored(*envelope.context->request);
 }
 
 // Empty for a deletion, and for a message that cannot be written (text that is not UTF-8, from inside the process).
@@ -35,23 +36,16 @@ std::uint64_t request_hash(const Turn& turn, std::string_view payload) {
   return stable_hash(payload, stable_hash(turn.input->type->value->name));
 }
 
-template <class T>
-Status read_row(std::string_view bytes, std::string_view what, T& into) {
-  auto value = decode<T>(bytes);
-  if (!value)
-    return fail(Code::kDataLoss, fmt::format("a stored {} cannot be read: {}", what, value.error().message()),
-                "PLX-DUR-0001");
-  into = std::move(*value);
-  return {};
-}
-
 }  // namespace
 
 Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key) {
   LoadedActor loaded;
   PLX_TRY(row, store.load(key));
   loaded.sequence = row.sequence;
-  if (!row.value.empty()) PLX_TRY_STATUS(read_row(row.value, "actor", loaded.actor));
+  if (!row.value.empty()) {
+    PLX_TRY(actor, from_value<StoredActor>(row.value, "actor"));
+    loaded.actor = std::move(actor);
+  }
   std::string actor_row = key.to_row();
   std::string prefix = actor_row + '\0';
   Status read;
@@ -62,19 +56,22 @@ Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key) {
     }));
     return read;
   };
-  PLX_TRY_STATUS(scan(store::Table::kOutcome, [&](std::string_view suffix, std::string_view value) {
-    loaded.outcomes.emplace_back(suffix, StoredOutcome{});
-    return read_row(value, "outcome", loaded.outcomes.back().second);
+  PLX_TRY_STATUS(scan(store::Table::kOutcome, [&](std::string_view suffix, std::string_view value) -> Status {
+    PLX_TRY(outcome, from_value<StoredOutcome>(value, "outcome"));
+    loaded.outcomes.emplace_back(suffix, std::move(outcome));
+    return {};
   }));
   PLX_TRY_STATUS(scan(store::Table::kPeer, [&](std::string_view suffix, std::string_view value) -> Status {
     PLX_TRY(peer, ActorKey::from_row(suffix.substr(1)));
+    PLX_TRY(stored, from_value<StoredPeer>(value, "peer"));
     auto& peers = suffix.front() == 'i' ? loaded.senders : loaded.receivers;
-    peers.emplace_back(std::move(peer), StoredPeer{});
-    return read_row(value, "peer", peers.back().second);
+    peers.emplace_back(std::move(peer), stored.header);
+    return {};
   }));
-  PLX_TRY_STATUS(scan(store::Table::kOutbox, [&](std::string_view suffix, std::string_view value) {
-    loaded.outbox.emplace_back(outbox_id_of(suffix), StoredMessage{});
-    return read_row(value, "message", loaded.outbox.back().second);
+  PLX_TRY_STATUS(scan(store::Table::kOutbox, [&](std::string_view suffix, std::string_view value) -> Status {
+    PLX_TRY(message, from_value<StoredMessage>(value, "message"));
+    loaded.outbox.emplace_back(outbox_id_of(suffix), std::move(message));
+    return {};
   }));
   return loaded;
 }
@@ -117,34 +114,33 @@ Facet::Ready DurabilityFacet::on_activate(Activation& activation) {
 void DurabilityFacet::loaded(Result<LoadedActor> result) {
   if (!result) return activation_.failed(result.error().with_prefix(activation_.key().to_string()));
   StateView state = activation_.state();
-  actor_ = std::move(result->actor);
+  actor_ = std::move(result->actor.header);
   if (!actor_.deleted && actor_.incarnation > 0) {
     if (actor_.state_type != state.type->name)
       return activation_.failed(Error(Code::kFailedPrecondition,
                                       fmt::format("{}: the stored state is a {}, the program's a {}",
                                                   activation_.key().to_string(), actor_.state_type, state.type->name),
                                       "PLX-DUR-0002"));
-    if (Status read = decode(*state.type, actor_.state.data, state.value, &unknown_fields_); !read)
+    if (Status read = decode(*state.type, result->actor.tail, state.value, &unknown_fields_); !read)
       return activation_.failed(Error(
           Code::kDataLoss,
           fmt::format("{}: the stored state cannot be read: {}", activation_.key().to_string(), read.error().message()),
           "PLX-DUR-0001"));
   }
-  actor_.state.data.clear();
   sequence_ = result->sequence;
   if (Status encoded = encode_state(state_bytes_); !encoded) return activation_.failed(encoded.error());
 #ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
   if (result->outcomes.size() > 1) result->outcomes.erase(result->outcomes.begin(), result->outcomes.end() - 1);
 #endif
   for (auto& [key, outcome] : result->outcomes) {
-    requests_by_age_.emplace_back(outcome.at_ms, key);
-    requests_.emplace(key, KnownRequest{false, std::move(outcome), {}});
+    requests_by_age_.emplace_back(outcome.header.at_ms, key);
+    requests_.emplace(key, KnownRequest{false, std::move(outcome.header), std::move(outcome.tail), {}});
   }
   std::ranges::sort(requests_by_age_);
   for (auto& [key, peer] : result->senders) senders_.emplace(std::move(key), peer);
   for (auto& [key, peer] : result->receivers) receivers_[std::move(key)].last_sequence = peer.sequence;
   for (auto& [id, message] : result->outbox) {
-    receivers_[from_stored(message.receiver)].unacknowledged.emplace(message.sequence, id);
+    receivers_[from_stored(message.header.receiver)].unacknowledged.emplace(message.header.sequence, id);
     outbox_.emplace(id, std::move(message));
   }
   durability_.counters_.loaded.fetch_add(1, std::memory_order_relaxed);
@@ -166,7 +162,7 @@ Facet::Admission DurabilityFacet::admit(Turn& turn) {
     return Admission::kTaken;
   }
   const Delivery* delivery = turn.delivery();
-  if (delivery == nullptr || turn.read_only()) return Admission::kRun;
+  if (delivery == nullptr) return Admission::kRun;
   switch (delivery->id.kind) {
     case InputId::Kind::kNone:
       return Admission::kRun;
@@ -183,12 +179,42 @@ bool DurabilityFacet::is_expired(const StoredOutcome& outcome) const {
   return outcome.at_ms + retention <= wall_ms();
 }
 
+// Answers past their time are as if they had never been, but for their rows, which later commits erase.
+void DurabilityFacet::forget_expired() {
+  while (!requests_by_age_.empty()) {
+    auto& [at_ms, key] = requests_by_age_.front();
+    auto found = requests_.find(key);
+    if (found == requests_.end() || found->second.open || !is_expired(found->second.outcome)) return;
+    reached(Probe::kOutcomeExpired);
+    requests_.erase(found);
+    forgotten_.push_back(std::move(key));
+    requests_by_age_.pop_front();
+  }
+}
+
+// What waits for a commit is bounded, whatever it is: beyond the bound inputs stay in the mailbox.
+void DurabilityFacet::hold(std::size_t more) {
+  held_ += more;
+  if (held_ < options_.uncommitted_turns_max || paused_) return;
+  reached(Probe::kCommitsPaused);
+  paused_ = true;
+  activation_.pause();
+}
+
+void DurabilityFacet::release(std::size_t less) {
+  held_ -= less;
+  if (!paused_ || failure_ || held_ >= options_.uncommitted_turns_max) return;
+  paused_ = false;
+  activation_.resume();
+}
+
 Facet::Admission DurabilityFacet::admit_client(Turn& turn) {
   const std::string& key = turn.delivery()->id.client_key;
   auto refuse = [&](Code code, std::string message, std::string_view domain) {
     activation_.answer(std::move(turn.input), Error(code, std::move(message), domain));
     return Admission::kTaken;
   };
+  forget_expired();
   auto found = requests_.find(key);
   if (found == requests_.end()) {
     auto made = time_of_key(key);
@@ -204,11 +230,6 @@ Facet::Admission DurabilityFacet::admit_client(Turn& turn) {
     return Admission::kRun;
   }
   KnownRequest& known = found->second;
-  if (!known.open && is_expired(known.outcome)) {
-    reached(Probe::kOutcomeExpired);
-    requests_.erase(found);
-    return Admission::kRun;
-  }
   if (known.outcome.request_hash != request_hash(turn, encoded_input(turn)))
     return refuse(Code::kInvalidArgument, "the idempotency key was used with another request: use a new key",
                   "PLX-DUR-0005");
@@ -216,11 +237,12 @@ Facet::Admission DurabilityFacet::admit_client(Turn& turn) {
   if (known.open) {
     reached(Probe::kDuplicateJoined);
     known.waiting.push_back(std::move(turn.input));
+    hold(1);
   } else if (known.outcome.code != 0) {
     activation_.answer(std::move(turn.input), error_of(known.outcome));
   } else {
     reached(Probe::kDuplicateAnswered);
-    activation_.answer(std::move(turn.input), known.outcome.reply.data);
+    activation_.answer(std::move(turn.input), known.reply);
   }
   return Admission::kTaken;
 }
@@ -259,16 +281,26 @@ Status DurabilityFacet::encode_state(std::string& bytes) const {
   return encode(*state.type, state.value, bytes, unknown_fields_);
 }
 
-// The actor as it was before the running turn.
-void DurabilityFacet::restore_state() {
-  activation_.replace_actor();
+// The actor as it was before the running turn. @error its constructor has thrown.
+Status DurabilityFacet::restore_state() {
+  PLX_TRY_STATUS(activation_.replace_actor());
   StateView state = activation_.state();
   Status read = decode(*state.type, state_bytes_, state.value);
   PLX_CHECK(read.has_value(), "a state that was encoded can be decoded");
+  return {};
+}
+
+// No actor can be made any more: the input is answered, and the activation ends.
+void DurabilityFacet::fail_activation(Turn& turn, const Error& error) {
+  if (turn.effects.reply != nullptr) activation_.emit_error(std::move(turn.effects.reply), error);
+  activation_.failed(error);
 }
 
 Facet::Recovery DurabilityFacet::on_error(Turn& turn) {
-  restore_state();
+  if (Status restored = restore_state(); !restored) {
+    turn.error = std::move(restored).error();
+    return Recovery::kPass;
+  }
   if (++attempts_ < options_.attempts_max) return Recovery::kRetry;
   reached(Probe::kInputParked);
   durability_.counters_.parked.fetch_add(1, std::memory_order_relaxed);
@@ -277,14 +309,19 @@ Facet::Recovery DurabilityFacet::on_error(Turn& turn) {
   return Recovery::kCommit;
 }
 
-Facet::Gate DurabilityFacet::commit(Turn& turn) {
+// A read changes nothing and sends nothing, and nobody counts on its being done once.
+bool DurabilityFacet::is_read(const Turn& turn) const {
   const Delivery* delivery = turn.delivery();
-  bool erase = delivery != nullptr && delivery->erase;
-  bool reads = !erase && turn.effects.sends.empty() && (turn.handler == nullptr || turn.read_only());
-  if (reads) {
+  if (delivery != nullptr && (delivery->erase || delivery->id.kind != InputId::Kind::kNone)) return false;
+  return turn.effects.sends.empty() && (turn.handler == nullptr || turn.read_only());
+}
+
+Facet::Gate DurabilityFacet::commit(Turn& turn) {
+  if (is_read(turn)) {
     if (pending_.empty()) return Gate::kOpen;
     reached(Probe::kReadGated);
     pending_.back().reads.push_back(std::move(turn.effects));
+    hold(1);
     return Gate::kHeld;
   }
 
@@ -296,21 +333,23 @@ Facet::Gate DurabilityFacet::commit(Turn& turn) {
     reached(Probe::kInputParked);
     durability_.counters_.parked.fetch_add(1, std::memory_order_relaxed);
     actor_ = before;
-    restore_state();
+    if (Status restored = restore_state(); !restored) {
+      fail_activation(turn, restored.error());
+      return Gate::kHeld;
+    }
     turn.effects.sends.clear();
     if (turn.effects.reply != nullptr)
       turn.effects.reply = activation_.error_in_place_of(std::move(turn.effects.reply), prepared.error());
     commit = {};
     pending = {};
     Status again = prepare(turn, commit, pending);
-    PLX_CHECK(again.has_value(), "the state before the turn can be stored");
+    PLX_CHECK(again.has_value(), "the state before the turn, without messages, can be stored");
   }
   submit(std::move(commit), std::move(pending));
   return Gate::kHeld;
 }
 
 // Everything that can fail comes first and leaves the facet as it was, but for actor_.
-
 Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& pending) {
   const Delivery* delivery = turn.delivery();
   bool erase = delivery != nullptr && delivery->erase;
@@ -324,26 +363,25 @@ Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& 
   }
   std::string bytes;
   PLX_TRY_STATUS(encode_state(bytes));
-  if (bytes.size() > kPayloadBytesMax)
-    return fail(Code::kResourceExhausted,
-                fmt::format("the state of {} has {} bytes; the limit is {}", activation_.key().to_string(),
-                            bytes.size(), kPayloadBytesMax),
-                "PLX-DUR-0007");
+  std::string reply;
+  if (const detail::EnvelopePtr& answer = turn.effects.reply;
+      answer != nullptr && !answer->is(detail::Envelope::kFailed))
+    PLX_TRY_STATUS(encode(*answer->type->reply, answer->payload(), reply));
   PLX_TRY_STATUS(add_messages(turn, commit, pending));
   pending.effects.reply = std::move(turn.effects.reply);
 
   StoredTurn entry;
   entry.request = stored_request(*turn.input);
   if (!erase) entry.type = turn.input->type->value->name;
-  entry.payload.data = encoded_input(turn);
+  std::string input = encoded_input(turn);
   if (pending.effects.reply != nullptr && pending.effects.reply->is(detail::Envelope::kFailed))
     entry.code = static_cast<std::uint32_t>(pending.effects.reply->payload_as<Error>().code());
   if (delivery != nullptr) {
     const InputId& id = delivery->id;
     entry.input_kind = static_cast<std::uint32_t>(id.kind);
     if (id.kind == InputId::Kind::kClient) {
-      entry.client_key = pending.client_key = id.client_key;
-      add_outcome(turn, entry.payload.data, commit, pending);
+      entry.client_key.data = pending.client_key = id.client_key;
+      add_outcome(request_hash(turn, input), std::move(reply), commit, pending);
     } else if (id.kind == InputId::Kind::kActor) {
       entry.sender = to_stored(id.sender);
       entry.incarnation = id.incarnation;
@@ -352,39 +390,43 @@ Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& 
       pending.sender_sequence = id.sequence;
       StoredPeer& peer = senders_[id.sender];
       peer = {id.incarnation, id.sequence};
-      commit.mutations.push_back({store::Table::kPeer, sender_row(row_, id.sender), encode(peer), {}});
+      commit.mutations.push_back({store::Table::kPeer, sender_row(row_, id.sender), to_value(peer), {}});
     }
   }
-  commit.records.push_back(encode(entry));
-  erase_expired_outcomes(commit);
+  commit.records.push_back(to_value(entry, input));
+  forget_expired();
+  erase_forgotten(commit);
   state_bytes_ = std::move(bytes);
   return {};
 }
 
 Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingTurn& pending) {
-  if (outbox_.size() + turn.effects.sends.size() > options_.outbox_messages_max)
+  std::vector<Effect>& sends = turn.effects.sends;
+  if (sends.empty()) return {};
+  if (outbox_.size() + sends.size() > options_.outbox_messages_max)
     return fail(Code::kResourceExhausted,
                 fmt::format("{} has {} messages that their receivers have not acknowledged; the limit is {}",
                             activation_.key().to_string(), outbox_.size(), options_.outbox_messages_max),
                 "PLX-DUR-0008", Retry::kBackoff);
   // First what can fail.
-  std::vector<std::string> payloads(turn.effects.sends.size());
-  for (std::size_t i = 0; i < payloads.size(); ++i) {
-    Effect& effect = turn.effects.sends[i];
-    auto* receiver = std::get_if<ActorKey>(&effect.target);
+  std::vector<std::string> payloads(sends.size());
+  std::size_t bytes = 0;
+  for (std::size_t i = 0; i < sends.size(); ++i) {
+    auto* receiver = std::get_if<ActorKey>(&sends[i].target);
     if (receiver == nullptr || !is_durable(*receiver)) continue;
-    PLX_TRY_STATUS(encode(*effect.message->type->value, effect.message->payload(), payloads[i]));
-    if (payloads[i].size() > kPayloadBytesMax)
-      return fail(Code::kResourceExhausted,
-                  fmt::format("a {} has {} bytes; the limit is {}", effect.message->type->value->name,
-                              payloads[i].size(), kPayloadBytesMax),
-                  "PLX-DUR-0009");
+    PLX_TRY_STATUS(encode(*sends[i].message->type->value, sends[i].message->payload(), payloads[i]));
+    constexpr std::size_t kHeaderBytes = 256;
+    bytes += payloads[i].size() + 2 * (row_.size() + 2 * receiver->to_row().size() + kHeaderBytes);
   }
-  for (std::size_t i = 0; i < payloads.size(); ++i) {
-    Effect& effect = turn.effects.sends[i];
-    auto* key = std::get_if<ActorKey>(&effect.target);
+  if (bytes > kTurnMessagesBytesMax)
+    return fail(Code::kResourceExhausted,
+                fmt::format("the messages of one turn of {} have {} bytes; the limit is {}: send them in several turns",
+                            activation_.key().to_string(), bytes, kTurnMessagesBytesMax),
+                "PLX-DUR-0009");
+  for (std::size_t i = 0; i < sends.size(); ++i) {
+    auto* key = std::get_if<ActorKey>(&sends[i].target);
     if (key == nullptr || !is_durable(*key)) {
-      pending.effects.sends.push_back(std::move(effect));
+      pending.effects.sends.push_back(std::move(sends[i]));
       continue;
     }
     Receiver& receiver = receivers_[*key];
@@ -393,52 +435,43 @@ Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingT
     message.receiver = to_stored(*key);
     message.incarnation = actor_.incarnation;
     message.sequence = ++receiver.last_sequence;
-    message.type = effect.message->type->value->name;
-    message.payload.data = std::move(payloads[i]);
+    message.type = sends[i].message->type->value->name;
     message.request = stored_request(*turn.input);
     commit.mutations.push_back(
-        {store::Table::kOutbox, outbox_row(row_, id), encode(message), store::Precondition::kAbsent});
-    commit.mutations.push_back(
-        {store::Table::kPeer, receiver_row(row_, *key), encode(StoredPeer{message.incarnation, message.sequence}), {}});
+        {store::Table::kOutbox, outbox_row(row_, id), to_value(message, payloads[i]), store::Precondition::kAbsent});
+    commit.mutations.push_back({store::Table::kPeer,
+                                receiver_row(row_, *key),
+                                to_value(StoredPeer{message.incarnation, message.sequence}),
+                                {}});
     receiver.unacknowledged.emplace(message.sequence, id);
-    outbox_.emplace(id, std::move(message));
-    pending.messages.push_back({id, std::move(effect.message)});
+    outbox_.emplace(id, Value<StoredMessage>{std::move(message), std::move(payloads[i])});
+    pending.messages.push_back({id, std::move(sends[i].message)});
   }
   return {};
 }
 
-void DurabilityFacet::add_outcome(const Turn& turn, std::string_view payload, store::Commit& commit,
-                                  PendingTurn& pending) {
+void DurabilityFacet::add_outcome(std::uint64_t hash, std::string reply, store::Commit& commit, PendingTurn& pending) {
   KnownRequest known;
-  if (const detail::EnvelopePtr& reply = pending.effects.reply; reply != nullptr) {
-    if (reply->is(detail::Envelope::kFailed)) {
-      known.outcome = to_stored(reply->payload_as<Error>());
-    } else if (Status encoded = encode(*reply->type->reply, reply->payload(), known.outcome.reply.data); !encoded) {
-      known.outcome = to_stored(encoded.error());
-    }
-  }
-  known.outcome.request_hash = request_hash(turn, payload);
+  known.reply = std::move(reply);
+  if (const detail::EnvelopePtr& answer = pending.effects.reply;
+      answer != nullptr && answer->is(detail::Envelope::kFailed))
+    set_error(known.outcome, answer->payload_as<Error>());
+  known.outcome.request_hash = hash;
   known.outcome.at_ms = wall_ms();
   commit.mutations.push_back(
-      {store::Table::kOutcome, outcome_row(row_, pending.client_key), encode(known.outcome), {}});
+      {store::Table::kOutcome, outcome_row(row_, pending.client_key), to_value(known.outcome, known.reply), {}});
 #ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
   std::erase_if(requests_, [](const auto& entry) { return !entry.second.open; });
 #endif
+  std::erase(forgotten_, pending.client_key);  // the row is written anew
   requests_by_age_.emplace_back(known.outcome.at_ms, pending.client_key);
   requests_.insert_or_assign(pending.client_key, std::move(known));
 }
 
-void DurabilityFacet::erase_expired_outcomes(store::Commit& commit) {
-  for (std::size_t n = 0; n < kExpiredPerCommitMax && !requests_by_age_.empty(); ++n) {
-    auto& [at_ms, key] = requests_by_age_.front();
-    auto found = requests_.find(key);
-    bool stale = found == requests_.end() || found->second.outcome.at_ms != at_ms;  // the key was used again since
-    if (!stale) {
-      if (found->second.open || !is_expired(found->second.outcome)) return;
-      requests_.erase(found);
-      commit.mutations.push_back({store::Table::kOutcome, outcome_row(row_, key), std::nullopt, {}});
-    }
-    requests_by_age_.pop_front();
+void DurabilityFacet::erase_forgotten(store::Commit& commit) {
+  for (std::size_t n = 0; n < kForgottenPerCommitMax && !forgotten_.empty(); ++n) {
+    commit.mutations.push_back({store::Table::kOutcome, outcome_row(row_, forgotten_.back()), std::nullopt, {}});
+    forgotten_.pop_back();
   }
 }
 
@@ -455,19 +488,17 @@ void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
   erase_acknowledged(commit);
   StoredActor row = actor_;
   row.state_type = activation_.state().type->name;
-  if (!row.deleted) row.state.data = state_bytes_;
-  commit.mutations.push_back({store::Table::kActor, row_, encode(row), {}});
+  commit.mutations.push_back({store::Table::kActor,
+                              row_,
+                              to_value(row, row.deleted ? std::string_view() : std::string_view(state_bytes_)),
+                              {}});
   commit.actor = activation_.key();
   commit.epoch = durability_.lane_.store().epoch(commit.actor.shard());
   commit.expected_sequence = sequence_++;
   pending_.push_back(std::move(pending));
   durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending_.back().messages.size()),
                                         std::memory_order_relaxed);
-  if (pending_.size() >= options_.uncommitted_turns_max && !paused_) {
-    reached(Probe::kCommitsPaused);
-    paused_ = true;
-    activation_.pause();
-  }
+  hold(1);
   durability_.lane_.commit(std::move(commit), [&runtime = durability_.runtime_, &durability = durability_,
                                                id = activation_.id()](store::Outcome outcome, const Error* error) {
     if (outcome == store::Outcome::kUnknown && error != nullptr) durability.store_failed(*error);
@@ -484,11 +515,9 @@ void DurabilityFacet::committed(store::Outcome outcome, std::optional<Error> err
   pending_.pop_front();
   if (outcome == store::Outcome::kDone) {
     durability_.counters_.commits.fetch_add(1, std::memory_order_relaxed);
+    std::size_t held = 1 + turn.reads.size();
     settle(std::move(turn));
-    if (paused_ && !failure_ && pending_.size() < options_.uncommitted_turns_max) {
-      paused_ = false;
-      activation_.resume();
-    }
+    release(held);
     return;
   }
   Error answer =
@@ -519,11 +548,12 @@ void DurabilityFacet::settle(PendingTurn turn) {
     if (found != requests_.end() && found->second.open) {
       KnownRequest& known = found->second;
       known.open = false;
+      held_ -= known.waiting.size();  // release() follows
       for (detail::EnvelopePtr& request : std::exchange(known.waiting, {})) {
         if (known.outcome.code != 0)
           activation_.answer(std::move(request), error_of(known.outcome));
         else
-          activation_.answer(std::move(request), known.outcome.reply.data);
+          activation_.answer(std::move(request), known.reply);
       }
     }
   }
@@ -531,7 +561,7 @@ void DurabilityFacet::settle(PendingTurn turn) {
   for (Effects& effects : turn.reads) activation_.emit(std::move(effects));
   for (OutgoingMessage& message : turn.messages) {
     auto stored = outbox_.find(message.id);
-    send_message(std::move(message.envelope), stored->second);
+    send_message(std::move(message.envelope), stored->second.header);
   }
   if (!turn.messages.empty()) arm_resend();
   if (turn.sender) acknowledge(*turn.sender, turn.sender_sequence);
@@ -567,7 +597,7 @@ void DurabilityFacet::send_message(detail::EnvelopePtr envelope, const StoredMes
 }
 
 void DurabilityFacet::arm_resend() {
-  if (!outbox_.empty() && !resend_alarm_.armed()) resend_alarm_.arm(activation_.now() + resend_after_);
+  if (!outbox_.empty() && !resend_alarm_.armed()) resend_alarm_.arm(saturating_add(activation_.now(), resend_after_));
 }
 
 void DurabilityFacet::resend() {
@@ -580,26 +610,22 @@ void DurabilityFacet::resend() {
     }
   for (const auto& [id, message] : outbox_) {
     if (id >= first_uncommitted) break;
-    ActorKey receiver = from_stored(message.receiver);
+    ActorKey receiver = from_stored(message.header.receiver);
     const ActorType* type = durability_.runtime_.types().find(receiver.type);
-    const Handler* handler = type == nullptr ? nullptr : type->find(message.type);
+    const Handler* handler = type == nullptr ? nullptr : type->find(message.header.type);
     if (handler == nullptr) continue;  // of another version of the program: kept until one handles it
     Delivery delivery{receiver, {}, false, 0};
     detail::EnvelopePtr envelope(detail::make_keyed_envelope(nullptr, *handler->message, std::move(delivery)));
-    if (!decode(*handler->message->value, message.payload.data, envelope->payload())) continue;
-    auto request = std::make_shared<RequestContext>();
-    request->tenant = message.request.tenant;
-    request->name_space = message.request.name_space;
-    request->principal = message.request.principal;
-    request->traceparent = message.request.traceparent;
+    if (!decode(*handler->message->value, message.tail, envelope->payload())) continue;
+    detail::charge_payload(*envelope);
     envelope->context = detail::new_context(nullptr);
-    envelope->context->request = std::move(request);
+    envelope->context->request = std::make_shared<const RequestContext>(from_stored(message.header.request));
     durability_.counters_.resent.fetch_add(1, std::memory_order_relaxed);
-    send_message(std::move(envelope), message);
+    send_message(std::move(envelope), message.header);
   }
   reached(Probe::kOutboxResent);
   resend_alarm_.disarm();
-  if (!outbox_.empty()) resend_alarm_.arm(activation_.now() + resend_after_);
+  if (!outbox_.empty()) resend_alarm_.arm(saturating_add(activation_.now(), resend_after_));
   resend_after_ = std::min(resend_after_ * 2, options_.resend_after_max);
 }
 
@@ -615,12 +641,12 @@ void DurabilityFacet::acknowledged(const ActorKey& key, std::uint64_t sequence) 
     acknowledged_.push_back(id);
     durability_.outbox_pending_.fetch_sub(1, std::memory_order_relaxed);
   }
+  // Progress: what is still missing has the whole time again.
   resend_after_ = options_.resend_after;
-  if (outbox_.empty()) resend_alarm_.disarm();
-  if (acknowledged_.size() >= kAcknowledgedPerCommitMax)
-    flush_acknowledged();
-  else if (!acknowledged_.empty() && !flush_alarm_.armed())
-    flush_alarm_.arm(activation_.now() + kFlushAcknowledgedAfter);
+  resend_alarm_.disarm();
+  arm_resend();
+  if (acknowledged_.size() >= kAcknowledgedPerCommitMax) flush_acknowledged();
+  if (!acknowledged_.empty() && !flush_alarm_.armed()) flush_alarm_.arm(activation_.now() + kFlushAcknowledgedAfter);
 }
 
 // A commit of its own, when no turn came that could carry the erasures.

@@ -21,11 +21,11 @@ namespace plexspaces::durability {
 /// What the store holds of an actor.
 struct LoadedActor {
   std::uint64_t sequence = 0;
-  StoredActor actor;
-  std::vector<std::pair<std::string, StoredOutcome>> outcomes;  // by client key
+  Value<StoredActor> actor;
+  std::vector<std::pair<std::string, Value<StoredOutcome>>> outcomes;  // by client key
   std::vector<std::pair<ActorKey, StoredPeer>> senders;
   std::vector<std::pair<ActorKey, StoredPeer>> receivers;
-  std::vector<std::pair<std::uint64_t, StoredMessage>> outbox;  // by id
+  std::vector<std::pair<std::uint64_t, Value<StoredMessage>>> outbox;  // by id
 };
 
 /// Reads all rows of `key`. Where blocking is allowed.
@@ -55,6 +55,7 @@ class DurabilityFacet final : public Facet {
   struct KnownRequest {
     bool open = true;
     StoredOutcome outcome;
+    std::string reply;
     std::vector<detail::EnvelopePtr> waiting;
   };
   struct OutgoingMessage {
@@ -80,11 +81,11 @@ class DurabilityFacet final : public Facet {
   Admission admit_actor(Turn& turn);
   void acknowledge(const ActorKey& sender, std::uint64_t sequence);
   Status encode_state(std::string& bytes) const;
-  void restore_state();
+  Status restore_state();
   Status prepare(Turn& turn, store::Commit& commit, PendingTurn& pending);
   Status add_messages(Turn& turn, store::Commit& commit, PendingTurn& pending);
-  void add_outcome(const Turn& turn, std::string_view payload, store::Commit& commit, PendingTurn& pending);
-  void erase_expired_outcomes(store::Commit& commit);
+  void add_outcome(std::uint64_t hash, std::string reply, store::Commit& commit, PendingTurn& pending);
+  void erase_forgotten(store::Commit& commit);
   void erase_acknowledged(store::Commit& commit);
   void submit(store::Commit commit, PendingTurn pending);
   void committed(store::Outcome outcome, std::optional<Error> error);
@@ -92,9 +93,14 @@ class DurabilityFacet final : public Facet {
   void abandon(PendingTurn turn, const Error& error);
   void flush_acknowledged();
   void send_message(detail::EnvelopePtr envelope, const StoredMessage& message);
+  void fail_activation(Turn& turn, const Error& error);
   void resend();
   void arm_resend();
   bool is_expired(const StoredOutcome& outcome) const;
+  bool is_read(const Turn& turn) const;
+  void forget_expired();
+  void hold(std::size_t more);
+  void release(std::size_t less);
   bool is_durable(const ActorKey& key) const;
   std::int64_t wall_ms() const;
 
@@ -115,9 +121,11 @@ class DurabilityFacet final : public Facet {
   std::deque<std::pair<std::int64_t, std::string>> requests_by_age_;
   std::unordered_map<ActorKey, StoredPeer> senders_;
   std::unordered_map<ActorKey, Receiver> receivers_;
-  std::map<std::uint64_t, StoredMessage> outbox_;  // by id: committed, not acknowledged
-  std::vector<std::uint64_t> acknowledged_;        // rows to erase with the next commit
+  std::vector<std::string> forgotten_;                    // client keys whose rows go with the next commits
+  std::map<std::uint64_t, Value<StoredMessage>> outbox_;  // by id: not acknowledged
+  std::vector<std::uint64_t> acknowledged_;               // rows to erase with the next commit
   std::deque<PendingTurn> pending_;
+  std::size_t held_ = 0;  // turns, reads and duplicates that wait for a commit
   Duration resend_after_;
   Alarm resend_alarm_;
   Alarm flush_alarm_;

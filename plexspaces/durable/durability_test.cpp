@@ -28,8 +28,12 @@ class DurabilityTest : public testing::Test {
     ASSERT_TRUE(process_->start());
   }
   std::size_t rows(store::Table table) { return contents_->tables[table].size(); }
-  StoredActor stored(const std::string& key) {
-    return *decode<StoredActor>(contents_->tables[store::Table::kActor].at(account(key).to_row()));
+  Value<StoredActor> stored_value(const std::string& key) {
+    return *from_value<StoredActor>(contents_->tables[store::Table::kActor].at(account(key).to_row()), "actor");
+  }
+  StoredActor stored(const std::string& key) { return stored_value(key).header; }
+  void set_state(const std::string& key, std::string_view state) {
+    contents_->tables[store::Table::kActor][account(key).to_row()] = to_value(stored(key), state);
   }
 
   sim::World world_;
@@ -228,7 +232,7 @@ TEST_F(DurabilityTest, ADurableTypeMustHaveAStateAndMayNotWait) {
   EXPECT_EQ(start([](Types& types) { types.add<Stateless>("x", {.facets = {durable()}}); }).error().domain(),
             "PLX-DUR-0013");
   EXPECT_EQ(start([](Types& types) { types.add<Waiting>("x", {.facets = {durable()}}); }).error().domain(),
-            "PLX-DUR-0014");
+            "PLX-ACT-0014");
   EXPECT_EQ(start([](Types& types) { types.add<Account>("x", {.facets = {{"durible", {}}}}); }).error().domain(),
             "PLX-ACT-0015");
 }
@@ -244,14 +248,12 @@ PLX_MESSAGE(WiderState, (1, balance), (2, credits), (3, ballast), (9, note));
 
 TEST_F(DurabilityTest, FieldsOfTheStateThatThisVersionDoesNotKnowAreKept) {
   EXPECT_EQ(**process_->ask("a", Add{5}), 5);
-  StoredActor row = stored("a");
-  WiderState wider = *decode<WiderState>(row.state.data);
+  WiderState wider = *decode<WiderState>(stored_value("a").tail);
   wider.note = "from the future";
-  row.state.data = encode(wider);
-  contents_->tables[store::Table::kActor][account("a").to_row()] = encode(row);
+  set_state("a", encode(wider));
   restart();
   EXPECT_EQ(**process_->ask("a", Add{1}), 6);
-  wider = *decode<WiderState>(stored("a").state.data);
+  wider = *decode<WiderState>(stored_value("a").tail);
   EXPECT_EQ(wider.note, "from the future");
   EXPECT_EQ(wider.balance, 6);
 }
@@ -259,9 +261,7 @@ TEST_F(DurabilityTest, FieldsOfTheStateThatThisVersionDoesNotKnowAreKept) {
 TEST_F(DurabilityTest, AStoredStateThatCannotBeReadIsDataLossForThatActorAlone) {
   EXPECT_EQ(**process_->ask("a", Add{5}), 5);
   EXPECT_EQ(**process_->ask("b", Add{6}), 6);
-  StoredActor row = stored("a");
-  row.state.data = "\xff\xff\xff";
-  contents_->tables[store::Table::kActor][account("a").to_row()] = encode(row);
+  set_state("a", "\xff\xff\xff");
   restart();
   EXPECT_EQ(process_->ask("a", Balance{})->error().code(), Code::kDataLoss);
   EXPECT_EQ(process_->ask("a", Add{1})->error().code(), Code::kDataLoss);

@@ -3,12 +3,16 @@
 #include <chrono>
 #include <utility>
 
+#include <fmt/format.h>
+
 namespace plexspaces::durability {
 
 namespace {
 
 constexpr char kFrom = 'i';  // in a kPeer row: messages from the peer
 constexpr char kTo = 'o';    // messages to the peer
+constexpr std::size_t kLengthBytes = 4;
+constexpr std::uint64_t kFirstTimedKeyMs = 1'420'070'400'000;  // 2015: no ULID or UUIDv7 is older
 
 std::string row(const std::string& actor_row, std::string_view suffix) {
   std::string key;
@@ -19,6 +23,11 @@ std::string row(const std::string& actor_row, std::string_view suffix) {
 
 std::string peer_row(const std::string& actor_row, char direction, const ActorKey& peer) {
   return row(actor_row, std::string(1, direction) + peer.to_row());
+}
+
+std::optional<WallTime> plausible(std::uint64_t milliseconds) {
+  if (milliseconds < kFirstTimedKeyMs) return std::nullopt;
+  return WallTime(std::chrono::milliseconds(milliseconds));
 }
 
 int hex_digit(char c) {
@@ -38,23 +47,51 @@ int base32_digit(char c) {
 
 }  // namespace
 
-StoredKey to_stored(const ActorKey& key) { return {key.tenant, key.name_space, key.type, key.key}; }
-
-ActorKey from_stored(StoredKey key) {
-  return {std::move(key.tenant), std::move(key.name_space), std::move(key.type), std::move(key.key)};
+std::string join_value(std::string_view header, std::string_view tail) {
+  std::string value;
+  value.reserve(kLengthBytes + header.size() + tail.size());
+  for (std::size_t i = 0; i < kLengthBytes; ++i) value.push_back(static_cast<char>(header.size() >> (8 * i) & 0xff));
+  return value.append(header).append(tail);
 }
 
-StoredOutcome to_stored(const Error& error) {
-  StoredOutcome outcome;
+Result<std::pair<std::string_view, std::string_view>> split_value(std::string_view value, std::string_view what) {
+  std::size_t length = 0;
+  if (value.size() >= kLengthBytes)
+    for (std::size_t i = 0; i < kLengthBytes; ++i)
+      length |= std::size_t{static_cast<unsigned char>(value[i])} << (8 * i);
+  if (value.size() < kLengthBytes || value.size() - kLengthBytes < length)
+    return damaged_value(what, Error(Code::kInvalidArgument, "it is shorter than it says"));
+  return std::pair(value.substr(kLengthBytes, length), value.substr(kLengthBytes + length));
+}
+
+std::unexpected<Error> damaged_value(std::string_view what, const Error& cause) {
+  return fail(Code::kDataLoss, fmt::format("a stored {} cannot be read: {}", what, cause.message()), "PLX-DUR-0001");
+}
+
+StoredKey to_stored(const ActorKey& key) { return {{key.tenant}, {key.name_space}, {key.type}, {key.key}}; }
+
+ActorKey from_stored(const StoredKey& key) {
+  return {key.tenant.data, key.name_space.data, key.type.data, key.key.data};
+}
+
+StoredRequest to_stored(const RequestContext& request) {
+  return {{request.tenant}, {request.name_space}, {request.principal}, {request.traceparent}};
+}
+
+RequestContext from_stored(const StoredRequest& request) {
+  return {request.tenant.data, request.name_space.data, request.principal.data, request.traceparent.data};
+}
+
+void set_error(StoredOutcome& outcome, const Error& error) {
   outcome.code = static_cast<std::uint32_t>(error.code());
-  outcome.message = error.message();
-  outcome.domain = error.domain();
+  outcome.message.data = error.message().substr(0, kErrorTextBytesMax);
+  outcome.domain.data = error.domain().substr(0, kErrorTextBytesMax);
   outcome.retry = static_cast<std::uint32_t>(error.retry());
-  return outcome;
 }
 
 Error error_of(const StoredOutcome& outcome) {
-  return Error(static_cast<Code>(outcome.code), outcome.message, outcome.domain, static_cast<Retry>(outcome.retry));
+  return Error(static_cast<Code>(outcome.code), outcome.message.data, outcome.domain.data,
+               static_cast<Retry>(outcome.retry));
 }
 
 std::string outcome_row(const std::string& actor_row, std::string_view client_key) {
@@ -94,7 +131,7 @@ std::optional<WallTime> time_of_key(std::string_view key) {
       if (digit < 0) return std::nullopt;
       if (i < 13) milliseconds = milliseconds << 4 | static_cast<std::uint64_t>(digit);
     }
-    return WallTime(std::chrono::milliseconds(milliseconds));
+    return plausible(milliseconds);
   }
   if (key.size() == 26 && key[0] <= '7') {
     for (std::size_t i = 0; i < 26; ++i) {
@@ -102,7 +139,7 @@ std::optional<WallTime> time_of_key(std::string_view key) {
       if (digit < 0) return std::nullopt;
       if (i < 10) milliseconds = milliseconds << 5 | static_cast<std::uint64_t>(digit);
     }
-    return WallTime(std::chrono::milliseconds(milliseconds));
+    return plausible(milliseconds);
   }
   return std::nullopt;
 }

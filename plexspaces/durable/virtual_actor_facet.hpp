@@ -17,7 +17,7 @@ class VirtualActorFacet final : public Facet {
         alarm_(activation, [this] { look(); }) {}
 
   Ready on_activate(Activation&) override {
-    alarm_.arm(last_input_ + options_.idle_timeout);
+    alarm_.arm(saturating_add(last_input_, options_.idle_timeout));
     return Ready::kNow;
   }
   Admission admit(Turn&) override {
@@ -28,10 +28,10 @@ class VirtualActorFacet final : public Facet {
  private:
   // Armed once per idle_timeout, not once per input.
   void look() {
-    TimePoint idle_at = last_input_ + options_.idle_timeout;
+    TimePoint idle_at = saturating_add(last_input_, options_.idle_timeout);
     TimePoint now = activation_.now();
     if (now < idle_at) return alarm_.arm(idle_at);
-    alarm_.arm(now + options_.idle_timeout);  // if it is not idle after all
+    alarm_.arm(saturating_add(now, options_.idle_timeout));  // if it is not idle after all
     if (activation_.passivate()) reached(Probe::kPassivated);
   }
 

@@ -24,4 +24,7 @@ using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
 inline constexpr TimePoint kNever = TimePoint::max();
 
+/// `time` + `by`, or kNever when that is beyond all time. `by` >= 0.
+constexpr TimePoint saturating_add(TimePoint time, Duration by) { return by >= kNever - time ? kNever : time + by; }
+
 }  // namespace plexspaces
