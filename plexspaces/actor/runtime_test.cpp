@@ -223,6 +223,70 @@ TEST_F(RuntimeTest, AskingInACircleFailsAtOnce) {
   EXPECT_EQ(b->ask(Relay{0}, 5s).error().code(), Code::kFailedPrecondition);
 }
 
+TEST_F(RuntimeTest, AReferenceOfAnotherRuntimeReachesNobodyHere) {
+  env::PosixExecutor other_executor({.workers = 1});
+  Runtime other(other_executor, types_);
+  ASSERT_TRUE(other.start());
+  auto far = other.spawn<Counter>("");
+  auto near = runtime_.spawn<Counter>("");  // the same slot and generation, as like as not
+  EXPECT_EQ(near->ask(Increment{999}, 5s), 999);
+  auto front = runtime_.spawn<Front>("", *far);
+  EXPECT_EQ(front->ask(Relay{1}, 5s).error().code(), Code::kNotFound);
+  EXPECT_EQ(near->ask(Get{}, 5s), 999);
+  other_executor.stop();
+}
+
+struct Breakable : GenServer<Breakable, Get> {
+  explicit Breakable(bool broken) {
+    if (broken) throw std::runtime_error("broken");
+  }
+  std::int64_t handle(const Get&, Context&) const { return 1; }
+  std::array<char, 200> ballast{};
+};
+
+// Starts actors whose constructors throw, between others.
+class Starter : public GenServer<Starter, Get> {
+ public:
+  std::int64_t handle(const Get&, Context& ctx) {
+    std::int64_t thrown = 0;
+    for (int i = 0; i < 100; ++i) {
+      try {
+        if (auto child = ctx.spawn<Breakable>(i % 2 == 0)) static_cast<void>(ctx.runtime().stop(child->id()));
+      } catch (const std::runtime_error&) {
+        ++thrown;
+      }
+      if (auto small = ctx.spawn<Counter>()) ctx.runtime().stop(small->id());
+    }
+    return thrown;
+  }
+};
+
+TEST_F(RuntimeTest, AConstructorThatThrowsLeavesNothingBehind) {
+  EXPECT_THROW(static_cast<void>(runtime_.spawn<Breakable>("name", true)), std::runtime_error);
+  auto fine = runtime_.spawn<Breakable>("name", false);
+  ASSERT_TRUE(fine);
+  EXPECT_EQ(fine->ask(Get{}, 5s), 1);
+  auto starter = runtime_.spawn<Starter>("");
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(starter->ask(Get{}, 5s), 50);
+}
+
+TEST_F(RuntimeTest, AnActorThatStopsBeforeItWaitsStillEndsItsTurn) {
+  struct Leaving : GenServer<Leaving, Get> {
+    explicit Leaving(ActorRef<Counter> given) : counter(given) {}
+    Task<Result<std::int64_t>> handle(const Get&, Context& ctx) {
+      ctx.stop();
+      Increment request{3};
+      auto answer = co_await ctx.ask(counter, request, 5s);
+      co_return answer;
+    }
+    ActorRef<Counter> counter;
+  };
+  auto counter = runtime_.spawn<Counter>("");
+  auto leaving = runtime_.spawn<Leaving>("", *counter);
+  EXPECT_EQ(leaving->ask(Get{}, 5s), 3);
+  EXPECT_EQ(leaving->ask(Get{}, 5s).error().code(), Code::kNotFound);
+}
+
 TEST_F(RuntimeTest, ABlockingAskInsideAnActorIsRefused) {
   struct Blocking : GenServer<Blocking, Get> {
     explicit Blocking(ActorRef<Counter> given) : counter(given) {}
@@ -394,6 +458,48 @@ TEST(RuntimeSimulationTest, TheBytesOfAMailboxAreBoundedToo) {  // INV-M3
   for (int i = 0; i < 50; ++i) accepted += counter->tell(Increment{1}) ? 1 : 0;
   EXPECT_LE(accepted, 20u);
   EXPECT_GE(accepted, 19u);
+}
+
+TEST(RuntimeSimulationTest, TextCountsInTheBytesOfAMailbox) {  // INV-M3
+  SimulatedRuntime sim(12, {.mailbox_bytes_max = 100'000});
+  auto counter = sim.runtime.spawn<Counter>("");
+  std::size_t accepted = 0;
+  for (int i = 0; i < 50; ++i) accepted += counter->tell(Text{std::string(10'000, 'x')}) ? 1 : 0;
+  EXPECT_EQ(accepted, 9u);
+}
+
+// Started on one worker, moved, ended on another: cells come back.
+class Nursery : public GenServer<Nursery, Start, Get> {
+ public:
+  void handle(const Start&, Context& ctx) {
+    for (int i = 0; i < 50; ++i) {
+      auto child = ctx.spawn<Counter>();
+      if (!child) {
+        ++refused_;
+        continue;
+      }
+      for (int k = 0; k < 3; ++k) static_cast<void>(child->tell(Increment{}));
+      static_cast<void>(child->tell(Stop{}));
+    }
+    if (++rounds_ < 1'000) static_cast<void>(ctx.self<Nursery>().tell(Start{}));
+  }
+  std::int64_t handle(const Get&, Context&) const { return refused_ == 0 ? rounds_ : -1; }
+
+ private:
+  std::int64_t rounds_ = 0, refused_ = 0;
+};
+
+TEST(RuntimeStressTest, CellsComeBackWhereverTheirActorsEnd) {
+  env::PosixExecutor executor({.workers = 2});
+  Types types;
+  Runtime runtime(executor, types, {.actors_max = 40'000, .move_every_turns = 2});
+  ASSERT_TRUE(runtime.start());
+  auto nursery = runtime.spawn<Nursery>("");
+  ASSERT_TRUE(nursery->tell(Start{}));
+  std::int64_t rounds = 0;
+  for (int i = 0; i < 1'000'000 && rounds >= 0 && rounds < 1'000; ++i) rounds = *nursery->ask(Get{}, 30s);
+  EXPECT_EQ(rounds, 1'000);
+  executor.stop();
 }
 
 TEST(RuntimeSimulationTest, AnUnhandledTypeIsATypedErrorToTheAskerAndACountedDeadLetter) {

@@ -43,6 +43,29 @@ struct Grow {
   using Reply = std::int64_t;
   std::int64_t bytes = 0;
 };
+struct Reject {
+  using Reply = std::int64_t;
+  Bytes text;
+};
+struct Burst {
+  using Reply = std::int64_t;
+  std::int64_t messages = 0;
+  std::int64_t bytes = 0;
+};
+struct Load {
+  std::string ballast;
+};
+struct Query {
+  std::string asker;
+};
+struct Inquire {
+  using Reply = std::int64_t;
+  std::string about;
+};
+struct Leave {
+  using Reply = std::int64_t;
+  std::string heir;
+};
 struct AccountState {
   std::int64_t balance = 0;
   std::int64_t credits = 0;
@@ -54,9 +77,17 @@ PLX_MESSAGE(Credit, (1, amount));
 PLX_MESSAGE(Balance);
 PLX_MESSAGE(Fail, (1, by_throw));
 PLX_MESSAGE(Grow, (1, bytes));
+PLX_MESSAGE(Reject, (1, text));
+PLX_MESSAGE(Burst, (1, messages), (2, bytes));
+PLX_MESSAGE(Load, (1, ballast));
+PLX_MESSAGE(Query, (1, asker));
+PLX_MESSAGE(Inquire, (1, about));
+PLX_MESSAGE(Leave, (1, heir));
 PLX_MESSAGE(AccountState, (1, balance), (2, credits), (3, ballast));
 
-class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, Grow>, public Stateful<AccountState> {
+class Account
+    : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, Grow, Reject, Burst, Load, Query, Inquire, Leave>,
+      public Stateful<AccountState> {
  public:
   std::int64_t handle(const Add& m, Context&) { return state().balance += m.amount; }
   std::int64_t handle(const Transfer& m, Context& ctx) {
@@ -77,6 +108,25 @@ class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, 
   std::int64_t handle(const Grow& m, Context&) {
     state().ballast.assign(static_cast<std::size_t>(m.bytes), 'x');
     return m.bytes;
+  }
+
+  Result<std::int64_t> handle(const Reject& m, Context&) { return fail(Code::kOutOfRange, m.text.data); }
+  std::int64_t handle(const Burst& m, Context& ctx) {
+    for (std::int64_t i = 0; i < m.messages; ++i)
+      static_cast<void>(ctx.actor<Account>("sink").tell(Load{std::string(static_cast<std::size_t>(m.bytes), 'x')}));
+    return ++state().balance;
+  }
+  void handle(const Load&, Context&) { ++state().credits; }
+  // A read that answers by a message: what durable actors do instead of asking.
+  void handle(const Query& m, Context& ctx) const { static_cast<void>(ctx.actor<Account>(m.asker).tell(Credit{1})); }
+  std::int64_t handle(const Inquire& m, Context& ctx) {
+    static_cast<void>(ctx.actor<Account>(m.about).tell(Query{ctx.key()->key}));
+    return 0;
+  }
+  std::int64_t handle(const Leave& m, Context& ctx) {
+    static_cast<void>(ctx.actor<Account>(m.heir).tell(Credit{state().balance}));
+    ctx.stop();
+    return std::exchange(state().balance, 0);
   }
 
   static inline int attempts = 0;

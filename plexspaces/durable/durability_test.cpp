@@ -237,6 +237,117 @@ TEST_F(DurabilityTest, ADurableTypeMustHaveAStateAndMayNotWait) {
             "PLX-ACT-0015");
 }
 
+TEST_F(DurabilityTest, TextsFromOutsideNeedNotBeUtf8) {
+  std::string text = "\xff\xfe broken";
+  for (int i = 0; i < 2; ++i) {
+    auto rejected = process_->ask("a", Reject{{text}}, "key");
+    EXPECT_EQ(rejected->error().message(), text);
+    restart();
+  }
+  EXPECT_EQ(**process_->ask("\xff\xfe", Transfer{"b", 5}), -5);
+  process_->settle();
+  restart();
+  EXPECT_EQ(**process_->ask("\xff\xfe", Balance{}), -5);
+  EXPECT_EQ(**process_->ask("b", Balance{}), 5);
+}
+
+TEST_F(DurabilityTest, AMessageToAnImpossibleKeyIsRefusedAndHarmsNobody) {
+  EXPECT_EQ(**process_->ask("a", Transfer{"", 5}), -5);
+  EXPECT_EQ(**process_->ask("a", Transfer{std::string("x\0y", 3), 5}), -10);
+  EXPECT_EQ(**process_->ask("a", Transfer{std::string(300, 'k'), 5}), -15);
+  EXPECT_EQ(process_->durability.outbox_pending(), 0u);
+  EXPECT_EQ(process_->runtime.stats().dead(DeadLetterReason::kNoActor), 3u);
+  restart();
+  EXPECT_EQ(**process_->ask("a", Balance{}), -15);
+}
+
+TEST_F(DurabilityTest, AReadThatArrivesAsAMessageIsAnInputLikeAnyOther) {  // INV-J5
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(*process_->ask("a", Inquire{"b"}));
+  process_->settle(1min);
+  EXPECT_EQ(process_->durability.outbox_pending(), 0u);
+  EXPECT_EQ(**process_->ask("a", Balance{}), 3);
+  // A pair that has read goes on.
+  EXPECT_TRUE(*process_->ask("a", Transfer{"b", 2}));
+  process_->settle();
+  EXPECT_EQ(**process_->ask("b", Balance{}), 2);
+  EXPECT_EQ(process_->durability.stats().resent, 0u);
+}
+
+TEST_F(DurabilityTest, ATimedKeyIsRefusedOnceItsAnswerHasBeenForgotten) {
+  restart({.outcome_retention = 1h}, {.idle_timeout = 100h});
+  auto ms = static_cast<unsigned long long>(world_.clock.wall_now().time_since_epoch().count());
+  char key[40];
+  std::snprintf(key, sizeof(key), "%08llx-%04llx-7000-8000-000000000000", ms >> 16, ms & 0xffff);
+  EXPECT_EQ(**process_->ask("a", Add{5}, key), 5);
+  process_->settle(2h);
+  EXPECT_EQ(process_->ask("a", Add{5}, key)->error().domain(), "PLX-DUR-0003");
+  EXPECT_EQ(**process_->ask("a", Balance{}), 5);
+}
+
+TEST_F(DurabilityTest, ATurnThatSendsTooMuchIsAnErrorAndTheActorGoesOn) {
+  auto refused = process_->ask("a", Burst{20, 1'000'000}, "key");
+  EXPECT_EQ(refused->error().domain(), "PLX-DUR-0009");
+  EXPECT_EQ(**process_->ask("a", Burst{5, 1'000'000}), 1);
+  process_->settle();
+  EXPECT_EQ(process_->durability.outbox_pending(), 0u);
+  EXPECT_EQ(process_->ask("a", Burst{20, 1'000'000}, "key")->error().domain(), "PLX-DUR-0009");
+}
+
+TEST_F(DurabilityTest, RememberedAnswersMakeRoomAfterTheirTime) {
+  restart({.outcome_retention = 1h, .outcomes_max = 3}, {.idle_timeout = 100h});
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(*process_->ask("a", Add{1}, std::to_string(i)));
+  EXPECT_FALSE(*process_->ask("a", Add{1}, "3"));
+  process_->settle(2h);
+  EXPECT_EQ(**process_->ask("a", Add{1}, "3"), 4);
+}
+
+TEST_F(DurabilityTest, AFullOutboxRefusesTurnsThatSendAndNoOthers) {
+  EXPECT_TRUE(*process_->ask("a", Add{1}));
+  restart({.outbox_messages_max = 2});
+  process_->send<Burst>("a", {2, 10}, "", [](auto) {});
+  process_->settle();
+  EXPECT_EQ(process_->ask("a", Burst{3, 10})->error().domain(), "PLX-DUR-0008");
+  EXPECT_EQ(**process_->ask("a", Add{1}), 3);
+}
+
+TEST_F(DurabilityTest, AnActorThatStopsItselfStillAnswersAndSends) {
+  EXPECT_EQ(**process_->ask("a", Add{7}), 7);
+  EXPECT_EQ(**process_->ask("a", Leave{"b"}, "leave"), 7);
+  process_->settle();
+  EXPECT_EQ(process_->durability.outbox_pending(), 0u);
+  EXPECT_EQ(**process_->ask("b", Balance{}), 7);
+  EXPECT_EQ(**process_->ask("a", Add{1}), 1);  // a new activation
+  EXPECT_EQ(**process_->ask("a", Leave{"b"}, "leave"), 7);
+}
+
+TEST_F(DurabilityTest, AnActorWhoseConstructorThrowsIsAnErrorToItsAskers) {
+  static bool broken = true;
+  struct Fragile : GenServer<Fragile, Balance>, Stateful<AccountState> {
+    Fragile() {
+      if (broken) throw std::runtime_error("not today");
+    }
+    std::int64_t handle(const Balance&, Context&) const { return 1; }
+  };
+  process_->types.add<Fragile>("fragile", {.facets = {durable()}});
+  std::vector<Result<std::int64_t>> answers;
+  auto ask = [&] {
+    Delivery delivery{{"default", "default", "fragile", "x"}, {}, false, 0};
+    auto* envelope = detail::make_keyed_envelope(nullptr, message_info<Balance>(), std::move(delivery));
+    envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
+    envelope->sender = reinterpret_cast<std::uint64_t>(
+        make_sink([&](Answer answer) { answers.push_back(answer.take<std::int64_t>()); }).release());
+    static_cast<void>(process_->runtime.deliver(envelope));
+    process_->settle();
+  };
+  ask();
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].error().code(), Code::kInternal);
+  broken = false;
+  ask();
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[1], 1);
+}
+
 // A later version of the state, with a field that this one does not know.
 struct WiderState {
   std::int64_t balance = 0;
