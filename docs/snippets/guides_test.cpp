@@ -115,8 +115,10 @@ class Customer : public GenServer<Customer, PlaceOrder>, public Stateful<Custome
   Result<std::int64_t> handle(const PlaceOrder& order, Context& ctx) {
     // First everything that can be wrong, then what changes.
     if (order.lines.empty()) return fail(Code::kInvalidArgument, "an order has at least one line");
-    for (const Line& line : order.lines)
-      if (line.sku.empty() || line.quantity < 1) return fail(Code::kInvalidArgument, "a line has a sku and a quantity");
+    for (const Line& line : order.lines) {
+      if (line.quantity < 1) return fail(Code::kInvalidArgument, "the quantity of a line is at least 1");
+      PLX_TRY_STATUS(ActorKey{ctx.tenant(), ctx.name_space(), "stock", line.sku}.check());
+    }
 
     for (const Line& line : order.lines) PLX_TRY_STATUS(ctx.actor<Stock>(line.sku).tell(Reserve{line.quantity}));
     return ++state().orders;
@@ -206,6 +208,11 @@ TEST(ShopTest, ABadOrderIsRefusedAndChangesNothing) {
   SimulatedNode node(world, disk, types);
   auto answer = node.send({.verb = api::Verb::kUpdate, .target = {"default", "shop", "customer", "ada"}, .body = "{}"});
   EXPECT_EQ((*answer).error().message(), "an order has at least one line");
+  answer = node.send({.verb = api::Verb::kUpdate,
+                      .target = {"default", "shop", "customer", "ada"},
+                      .body = R"({"lines": [{"sku": "tea", "quantity": 1}, {"sku": "", "quantity": 1}]})"});
+  EXPECT_EQ((*answer).error().domain(), "PLX-KEY-0001");
+  EXPECT_EQ(node.send({.target = {"default", "shop", "stock", "tea"}})->value(), "0");
   answer = node.send({.verb = api::Verb::kUpdate,
                       .target = {"default", "shop", "customer", "ada"},
                       .body = R"({"lines": [{"sku": "tea", "quantity": 1}]})"});
