@@ -2,14 +2,10 @@
 //
 //   durable_bench DIRECTORY [SECONDS]
 //
-// Each actor is asked in a closed loop, through the node's operations, every request with an idempotency key of its own:
-// JSON in, one turn committed to SQLite (WAL, synchronous=FULL) with its outcome, JSON out. The raw limit is an append of
-// 256 bytes and its fdatasync, alone and in groups of 1,024. Rounds alternate, and the medians are printed as lines
-// `RESULT peer=plex|disk workload=durable variant=V value=X unit=U`.
-#include <fcntl.h>
-#include <fmt/format.h>
-#include <unistd.h>
-
+// Each actor is asked in a closed loop, through the node's operations, every request with an idempotency key of its
+// own: JSON in, one turn committed to SQLite (WAL, synchronous=FULL) with its outcome, JSON out. The raw limit is an
+// append of 256 bytes and its fdatasync, alone and in groups of 1,024. Rounds alternate, and the medians are printed as
+// lines `RESULT peer=plex|disk workload=durable variant=V value=X unit=U`.
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -23,6 +19,10 @@
 #include <mutex>
 #include <string>
 #include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <unistd.h>
 
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/runtime.hpp"
@@ -65,7 +65,9 @@ Figures figures(std::vector<double>& latencies_us, double seconds, double per_st
   return {static_cast<double>(n) * per_step / seconds, latencies_us[n / 2], latencies_us[n * 99 / 100]};
 }
 
-double since_us(Clock::time_point began) { return std::chrono::duration<double, std::micro>(Clock::now() - began).count(); }
+double since_us(Clock::time_point began) {
+  return std::chrono::duration<double, std::micro>(Clock::now() - began).count();
+}
 
 [[noreturn]] void give_up(const std::string& why) {
   std::fprintf(stderr, "durable_bench: %s\n", why.c_str());
@@ -176,7 +178,7 @@ double median(std::vector<double> values) {
 }
 
 void report(const char* peer, const std::string& variant, const std::vector<Figures>& rounds) {
-  auto line = [&](const char* what, double Figures::*member, const char* unit) {
+  auto line = [&](const char* what, double Figures::* member, const char* unit) {
     std::vector<double> values;
     for (const Figures& round : rounds) values.push_back(round.*member);
     std::printf("RESULT peer=%s workload=durable variant=%s_%s value=%.6g unit=%s\n", peer, variant.c_str(), what,

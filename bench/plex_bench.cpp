@@ -625,7 +625,8 @@ int main(int argc, char** argv) {
   }
   if (status == 2) {
     std::fprintf(stderr,
-                 "usage: plex_bench WORKLOAD THREADS COUNT | plex_bench options\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W10 W11; 1 to 64 threads\n");
+                 "usage: plex_bench WORKLOAD THREADS COUNT | plex_bench options\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W10 "
+                 "W11; 1 to 64 threads\n");
   }
   return status;
 }

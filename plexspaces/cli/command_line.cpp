@@ -135,9 +135,7 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
     line.command = Command::kConfigDescribe;
   } else if (types->parsed()) {
     if (record && !line.record_file.empty()) return usage("'types' takes --record or --check, not both");
-    line.command = record                      ? Command::kTypesRecord
-                   : !line.record_file.empty() ? Command::kTypesCheck
-                                               : Command::kTypes;
+    line.command = record ? Command::kTypesRecord : !line.record_file.empty() ? Command::kTypesCheck : Command::kTypes;
   } else if (config->parsed()) {
     return usage("'config' needs a command: show or describe");
   } else if (actor->parsed()) {

@@ -11,7 +11,17 @@
 
 namespace plexspaces::cli {
 
-enum class Command { kHelp, kVersion, kDev, kConfigShow, kConfigDescribe, kTypes, kTypesRecord, kTypesCheck, kActorAsk };
+enum class Command {
+  kHelp,
+  kVersion,
+  kDev,
+  kConfigShow,
+  kConfigDescribe,
+  kTypes,
+  kTypesRecord,
+  kTypesCheck,
+  kActorAsk
+};
 
 struct CommandLine {
   Command command = Command::kHelp;

@@ -41,7 +41,8 @@ class SimExecutor final : public env::Executor {
   /// Steps until `done()` or `steps_max` steps. @returns the last done().
   bool run_until(const std::function<bool()>& done, std::size_t steps_max);
 
-  /// Steps until `time` has passed, at most `steps_max` times: what is due later is not waited for. @returns whether it has.
+  /// Steps until `time` has passed, at most `steps_max` times: what is due later is not waited for. @returns whether it
+  /// has.
   bool run_for(Duration time, std::size_t steps_max);
 
   /// The process dies now: queued blocking work is destroyed unrun, no worker runs again.
