@@ -14,6 +14,15 @@ constexpr std::size_t kGiveMax = 32;         // actors given away at once
 constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
 constexpr std::size_t kTurnsPerLook = 64;
 
+void push_back(Envelope*& head, Envelope*& tail, Envelope* envelope) {
+  envelope->next = nullptr;
+  if (head != nullptr)
+    tail->next = envelope;
+  else
+    head = envelope;
+  tail = envelope;
+}
+
 }  // namespace
 
 thread_local constinit Worker* Worker::current_worker_ = nullptr;
@@ -162,12 +171,7 @@ void Worker::run(Cell& cell) {
 // ---- mailboxes -----------------------------------------------------------------------------------------------------
 
 void Worker::append(Cell& cell, Envelope* envelope) {
-  envelope->next = nullptr;
-  if (cell.head != nullptr)
-    cell.tail->next = envelope;
-  else
-    cell.head = envelope;
-  cell.tail = envelope;
+  push_back(cell.head, cell.tail, envelope);
   cell.queued.store(cell.queued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) + envelope->charge,
                           std::memory_order_relaxed);
@@ -175,12 +179,7 @@ void Worker::append(Cell& cell, Envelope* envelope) {
 
 void Worker::append_system(Cell& cell, Envelope* envelope) {
   Extras& extras = Worker::extras(cell);
-  envelope->next = nullptr;
-  if (extras.system_head != nullptr)
-    extras.system_tail->next = envelope;
-  else
-    extras.system_head = envelope;
-  extras.system_tail = envelope;
+  push_back(extras.system_head, extras.system_tail, envelope);
 }
 
 Sent Worker::push_local(Cell& cell, Envelope* envelope) {
