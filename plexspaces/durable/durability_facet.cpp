@@ -19,11 +19,6 @@ constexpr std::size_t kAcknowledgedPerCommitMax = 256;
 constexpr Duration kFlushAcknowledgedAfter = 20ms;  // without a turn that would carry them
 constexpr std::string_view kFacetName = "durability";
 
-StoredRequest stored_request(const detail::Envelope& envelope) {
-  if (envelope.context == nullptr || envelope.context->request == nullptr) return {};
-  return to_stored(*envelope.context->request);
-}
-
 // Empty for a deletion, and for a message that cannot be written (text that is not UTF-8, from inside the process).
 std::string encoded_input(const Turn& turn) {
   std::string payload;
@@ -371,7 +366,7 @@ Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& 
   pending.effects.reply = std::move(turn.effects.reply);
 
   StoredTurn entry;
-  entry.request = stored_request(*turn.input);
+  entry.request = stored_request(turn);
   if (!erase) entry.type = turn.input->type->value->name;
   std::string input = encoded_input(turn);
   if (pending.effects.reply != nullptr && pending.effects.reply->is(detail::Envelope::kFailed))
@@ -398,6 +393,10 @@ Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& 
   erase_forgotten(commit);
   state_bytes_ = std::move(bytes);
   return {};
+}
+
+StoredRequest DurabilityFacet::stored_request(const Turn& turn) const {
+  return to_stored(*turn.input, activation_.now(), durability_.clock_.wall_now(), durability_.runtime_.node_name());
 }
 
 Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingTurn& pending) {
@@ -436,7 +435,8 @@ Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingT
     message.incarnation = actor_.incarnation;
     message.sequence = ++receiver.last_sequence;
     message.type = sends[i].message->type->value->name;
-    message.request = stored_request(*turn.input);
+    message.request = stored_request(turn);
+    message.request.deadline_ms.reset();  // nobody waits for a message
     commit.mutations.push_back(
         {store::Table::kOutbox, outbox_row(row_, id), to_value(message, payloads[i]), store::Precondition::kAbsent});
     commit.mutations.push_back({store::Table::kPeer,

@@ -83,6 +83,7 @@ class DurabilityFacet final : public Facet {
   Status encode_state(std::string& bytes) const;
   Status restore_state();
   Status prepare(Turn& turn, store::Commit& commit, PendingTurn& pending);
+  StoredRequest stored_request(const Turn& turn) const;
   Status add_messages(Turn& turn, store::Commit& commit, PendingTurn& pending);
   void add_outcome(std::uint64_t hash, std::string reply, store::Commit& commit, PendingTurn& pending);
   void erase_forgotten(store::Commit& commit);

@@ -74,8 +74,23 @@ ActorKey from_stored(const StoredKey& key) {
   return {key.tenant.data, key.name_space.data, key.type.data, key.key.data};
 }
 
-StoredRequest to_stored(const RequestContext& request) {
-  return {{request.tenant}, {request.name_space}, {request.principal}, {request.traceparent}};
+StoredRequest to_stored(const detail::Envelope& message, TimePoint now, WallTime wall_now, std::string_view node) {
+  StoredRequest stored;
+  const detail::CallContext* context = message.context;
+  if (context == nullptr) return stored;
+  if (context->request != nullptr) {
+    stored.tenant.data = context->request->tenant;
+    stored.name_space.data = context->request->name_space;
+    stored.principal.data = context->request->principal;
+    stored.traceparent.data = context->request->traceparent;
+  }
+  if (context->deadline != kNever)
+    stored.deadline_ms = (wall_now + std::chrono::duration_cast<std::chrono::milliseconds>(context->deadline - now))
+                             .time_since_epoch()
+                             .count();
+  for (; context != nullptr && context->caller; context = context->parent)
+    stored.chain.push_back({fmt::format("{}.{}@{}", context->caller.slot, context->caller.generation, node)});
+  return stored;
 }
 
 RequestContext from_stored(const StoredRequest& request) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "plexspaces/actor/envelope.hpp"
 #include "plexspaces/base/actor_key.hpp"
@@ -37,10 +38,14 @@ ActorKey from_stored(const StoredKey& key);
 
 struct StoredRequest {
   Bytes tenant, name_space, principal, traceparent;
+  std::optional<std::int64_t> deadline_ms;  // wall clock, of the caller's wait; absent: none
+  std::vector<Bytes> chain;                 // who asked, nearest first: "slot.generation@node"
 };
-PLX_MESSAGE(StoredRequest, (1, tenant), (2, name_space), (3, principal), (4, traceparent));
+PLX_MESSAGE(StoredRequest, (1, tenant), (2, name_space), (3, principal), (4, traceparent), (5, deadline_ms),
+            (6, chain));
 
-StoredRequest to_stored(const RequestContext& request);
+/// What a message carries besides itself. `now` and `wall_now` are the same moment.
+StoredRequest to_stored(const detail::Envelope& message, TimePoint now, WallTime wall_now, std::string_view node);
 RequestContext from_stored(const StoredRequest& request);
 
 /// Table::kActor: an actor between its turns. Tail: its state, with the fields that this version does not know; empty
