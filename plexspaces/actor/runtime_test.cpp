@@ -597,6 +597,27 @@ TEST(RuntimeStressTest, MessagesOfEachPairArriveInOrderOnRealThreadsWhileBothMov
   }
 }
 
+// An actor that goes idle and moves after each message, while several threads wake it: a lost wake-up is an ask that
+// times out.
+TEST(RuntimeStressTest, NoWakeUpIsLostWhileAnIdleActorMoves) {
+  env::PosixExecutor executor({.workers = 3});
+  Types types;
+  Runtime runtime(executor, types, {.move_every_turns = 1});
+  ASSERT_TRUE(runtime.start());
+  auto counter = runtime.spawn<Counter>("");
+  constexpr int kThreads = 4, kAsks = 1'500;
+  std::vector<std::thread> threads;
+  std::atomic<int> unanswered{0};
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&] {
+      for (int i = 0; i < kAsks; ++i) unanswered += counter->ask(Increment{1}, 20s) ? 0 : 1;
+    });
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(unanswered, 0);
+  EXPECT_EQ(counter->ask(Get{}, 20s), kThreads * kAsks);
+  executor.stop();
+}
+
 // Actors that are started, asked from several threads, and ended, while others look them up.
 TEST(RuntimeStressTest, StartingAskingAndEndingFromManyThreadsLosesNoAnswer) {  // INV-M2
   env::PosixExecutor executor({.workers = 3});
