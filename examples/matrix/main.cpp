@@ -128,11 +128,11 @@ class Worker : public GenServer<Worker, Work> {
   Task<Status> handle(const Work&, Context& ctx) {
     NextBlock question;
     for (;;) {
-      auto block = co_await ctx.ask(bag_, question, 1min);
-      if (!block) co_return std::unexpected(block.error());
-      if (!block->has_value()) break;  // the bag is empty
-      const Block& todo = **block;
-      PLX_CO_TRY_STATUS(bag_.tell(Computed{number_, todo.row, todo.column, multiply(todo.left, todo.right)}));
+      auto answer = co_await ctx.ask(bag_, question, 1min);
+      if (!answer) co_return std::unexpected(answer.error());
+      const std::optional<Block>& todo = *answer;
+      if (!todo) break;  // the bag is empty
+      PLX_CO_TRY_STATUS(bag_.tell(Computed{number_, todo->row, todo->column, multiply(todo->left, todo->right)}));
     }
     ctx.stop();
     co_return Status();
