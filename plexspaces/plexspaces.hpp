@@ -3,6 +3,7 @@
 
 #include "plexspaces/actor/actor_ref.hpp"
 #include "plexspaces/actor/context.hpp"
+#include "plexspaces/actor/exit.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/stateful.hpp"
 #include "plexspaces/actor/task.hpp"

@@ -10,6 +10,7 @@
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/actor_id.hpp"
 #include "plexspaces/actor/envelope.hpp"
+#include "plexspaces/actor/exit_lists.hpp"
 
 namespace plexspaces {
 class Activation;
@@ -26,6 +27,7 @@ struct Extras {
   OpenTurn* open = nullptr;                // the turn that waits
   std::unique_ptr<Activation> activation;  // of an actor with facets
   std::string name;
+  std::unique_ptr<ExitLists> exits;  // of an actor with links or monitors
 };
 
 /// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may
@@ -74,6 +76,7 @@ struct alignas(128) Cell {
     kInline = 8,     // the actor is in `small`
     kHeap = 16,      // the actor's memory is not a pool's
     kOutside = 32,   // made outside every worker, and returned there
+    kExiting = 64,   // beside kStopping: ends also when a turn is open
   };
   static constexpr int kBlockShift = 8;  // the class of the actor's block, above the flags
   static constexpr std::uint16_t kBlockMask = 7 << kBlockShift;

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "plexspaces/actor/actor_ref.hpp"
+#include "plexspaces/actor/exit.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/task.hpp"
 #include "plexspaces/actor/worker.hpp"
@@ -18,6 +19,10 @@ namespace detail {
 
 template <class M>
 class AskAwaiter;
+
+/// `Self` is a class of actors that handles `M`, or void: then it is looked up when the program runs.
+template <class Self, class M>
+concept SelfHandles = std::is_void_v<Self> || Self::template kHandles<M>;
 
 }  // namespace detail
 
@@ -81,6 +86,58 @@ class Context {
   /// addressed by key ends once its facets agree (a durable one: its commits are done, its messages acknowledged), and
   /// the next message to its key makes a new activation.
   void stop() { worker_->ask_to_stop(*cell_); }
+
+  // ---- links, monitors, exits (docs/links-and-monitors.md). Of plain actors of one runtime.
+
+  /// Watches `target`: this actor gets exactly one Down when it has ended, at once (noproc) when it has already or
+  /// never was. Each call makes another monitor; of itself, one that never fires. With the class of this actor,
+  /// `ctx.monitor<Watcher>(target)`, a class that does not handle Down does not compile.
+  /// @error kFailedPrecondition: this actor does not handle Down. kResourceExhausted: monitors_max. kUnimplemented:
+  /// this actor is addressed by key, or `target` is of another runtime.
+  template <class Self = void, class A>
+    requires detail::SelfHandles<Self, Down>
+  Result<MonitorRef> monitor(ActorRef<A> target) {
+    return worker_->monitor(*cell_, target.node(), target.id());
+  }
+  /// Ends the watch: no Down of `monitor` is handled from here on, also none that is already queued. That one is looked
+  /// for in the mailbox.
+  void demonitor(MonitorRef monitor) { worker_->demonitor(*cell_, monitor); }
+
+  /// Links this actor and `to`, once however often it is called: when one ends, the other gets an exit signal with the
+  /// reason. One that does not trap exits then ends too, also while it waits, unless the reason is normal; one that
+  /// does gets Exited. Where there is no such actor the signal comes at once (noproc).
+  /// @error kResourceExhausted: links_max. kUnimplemented: as monitor().
+  template <class A>
+  Status link(ActorRef<A> to) {
+    return worker_->link(*cell_, to.node(), to.id());
+  }
+  /// Removes the link: no exit signal comes over it from here on. An Exited that is already queued stays.
+  template <class A>
+  void unlink(ActorRef<A> to) {
+    worker_->unlink(*cell_, to.node(), to.id());
+  }
+  /// Whether exit signals become messages Exited instead of ending this actor. With the class of this actor,
+  /// `ctx.trap_exits<Parent>(true)`, a class that does not handle Exited does not compile.
+  /// @error kFailedPrecondition: this actor does not handle Exited. kUnimplemented: it is addressed by key.
+  template <class Self = void>
+    requires detail::SelfHandles<Self, Exited>
+  Status trap_exits(bool on) {
+    return worker_->trap_exits(*cell_, on);
+  }
+  /// Ends this actor as stop() does, with `reason`. The first reason given counts, but a handler that throws gives
+  /// another.
+  void exit(ExitReason reason) { worker_->exit(*cell_, std::move(reason)); }
+  /// Sends `to` an exit signal: as over a link, but also to actors that are not linked.
+  /// @error kUnimplemented: as monitor().
+  template <class A>
+  Status exit(ActorRef<A> to, ExitReason reason) {
+    return worker_->signal_exit(*cell_, to.node(), to.id(), std::move(reason), false);
+  }
+  /// Ends `to` with the reason killed: as Runtime::kill(). @error kUnimplemented: as monitor().
+  template <class A>
+  Status kill(ActorRef<A> to) {
+    return worker_->signal_exit(*cell_, to.node(), to.id(), ExitReason::killed(), true);
+  }
 
   // For behaviours.
   const MessageInfo* message_info() const { return input_->type; }

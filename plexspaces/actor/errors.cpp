@@ -1,5 +1,7 @@
 #include "plexspaces/actor/errors.hpp"
 
+#include <string>
+
 namespace plexspaces::detail {
 
 Error gone_error() {
@@ -14,6 +16,10 @@ Error mailbox_full_error() {
 Error no_answer_error() {
   return Error(Code::kDeadlineExceeded, "no answer in time; whether the message was handled is not known",
                "PLX-ACT-0010", Retry::kSame);
+}
+
+Error watch_limit_error(const char* limit) {
+  return Error(Code::kResourceExhausted, std::string("the actor has as many as ") + limit + " allows", "PLX-ACT-0025");
 }
 
 }  // namespace plexspaces::detail

@@ -12,4 +12,7 @@ Error mailbox_full_error();
 /// The asker waited in vain: the outcome is not known.
 Error no_answer_error();
 
+/// The bound `limit` (links_max, monitors_max) of an actor is reached.
+Error watch_limit_error(const char* limit);
+
 }  // namespace plexspaces::detail

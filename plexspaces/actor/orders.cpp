@@ -8,6 +8,11 @@ namespace plexspaces::detail {
 const MessageInfo kStopOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kTaskOrder{nullptr, nullptr,
                              [](void* value) { static_cast<ActivationTask*>(value)->~ActivationTask(); }, nullptr};
+const MessageInfo kMonitorOrder{nullptr, nullptr, nullptr, nullptr};
+const MessageInfo kDemonitorOrder{nullptr, nullptr, nullptr, nullptr};
+const MessageInfo kLinkOrder{nullptr, nullptr, nullptr, nullptr};
+const MessageInfo kUnlinkOrder{nullptr, nullptr, nullptr, nullptr};
+const MessageInfo kExitOrder{nullptr, nullptr, destroyer<ExitSignal>(), nullptr};
 
 Envelope* make_stop_order() {
   Envelope* order = allocate_envelope(nullptr, 0, Envelope::kSystem);
@@ -20,6 +25,31 @@ Envelope* make_task_order(ActivationTask task) {
   order->type = &kTaskOrder;
   ::new (order->payload()) ActivationTask(std::move(task));
   return order;
+}
+
+Envelope* make_watch_order(BlockPool* pool, const MessageInfo& type, WatchOrder order) {
+  Envelope* envelope = allocate_envelope(pool, sizeof(WatchOrder), Envelope::kSystem);
+  envelope->type = &type;
+  ::new (envelope->payload()) WatchOrder(order);
+  return envelope;
+}
+
+Envelope* make_down_order(BlockPool* pool, Down down) {
+  return make_envelope(pool, std::move(down), Envelope::kSystem);
+}
+
+Envelope* make_exit_order(BlockPool* pool, ExitSignal signal) {
+  Envelope* envelope = allocate_envelope(pool, sizeof(ExitSignal), Envelope::kSystem);
+  envelope->type = &kExitOrder;
+  ::new (envelope->payload()) ExitSignal(std::move(signal));
+  return envelope;
+}
+
+bool is_exit_order(const Envelope& envelope) {
+  if (!envelope.is(Envelope::kSystem) || envelope.is(Envelope::kReply)) return false;
+  const MessageInfo* type = envelope.type;
+  return type == &kMonitorOrder || type == &kDemonitorOrder || type == &kLinkOrder || type == &kUnlinkOrder ||
+         type == &kExitOrder || type == &message_info<Down>();
 }
 
 }  // namespace plexspaces::detail

@@ -1,8 +1,10 @@
 // What the runtime tells an actor, in its system lane: before user messages, also while the actor waits.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 
+#include "plexspaces/actor/exit.hpp"
 #include "plexspaces/actor/facet.hpp"
 
 namespace plexspaces::detail {
@@ -10,11 +12,39 @@ namespace plexspaces::detail {
 /// Runs with the activation between its turns.
 using ActivationTask = std::move_only_function<void(Activation&)>;
 
-/// The types of orders, told apart by address: the payload is empty, or an ActivationTask.
-extern const MessageInfo kStopOrder;
-extern const MessageInfo kTaskOrder;
+/// A monitor of `to`, or a link with it, begun or given up by the actor `from`.
+struct WatchOrder {
+  std::uint64_t id = 0;
+  ActorId from;
+  ActorId to;
+};
+
+/// An exit signal.
+struct ExitSignal {
+  ActorId from;
+  ExitReason reason;
+  std::uint64_t link = 0;  // over which it comes; 0: from Context::exit()
+  bool refused = false;    // over a link that the other end, which goes on, did not take
+  bool kill = false;       // cannot be trapped
+};
+
+/// The types of orders, told apart by address, and their payloads. An order of type message_info<Down>() becomes the
+/// watcher's message when it arrives, if the monitor still stands.
+extern const MessageInfo kStopOrder;       // none
+extern const MessageInfo kTaskOrder;       // ActivationTask
+extern const MessageInfo kMonitorOrder;    // WatchOrder
+extern const MessageInfo kDemonitorOrder;  // WatchOrder
+extern const MessageInfo kLinkOrder;       // WatchOrder
+extern const MessageInfo kUnlinkOrder;     // WatchOrder
+extern const MessageInfo kExitOrder;       // ExitSignal
 
 Envelope* make_stop_order();
 Envelope* make_task_order(ActivationTask task);
+Envelope* make_watch_order(BlockPool* pool, const MessageInfo& type, WatchOrder order);
+Envelope* make_down_order(BlockPool* pool, Down down);
+Envelope* make_exit_order(BlockPool* pool, ExitSignal signal);
+
+/// Whether it is an order about links, monitors or exits.
+bool is_exit_order(const Envelope& envelope);
 
 }  // namespace plexspaces::detail

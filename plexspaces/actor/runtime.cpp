@@ -67,6 +67,10 @@ Runtime::~Runtime() {
 
 void Runtime::end_actors() {
   refuse_new_work();
+  // Nobody is left to be told.
+  table_.for_each([](detail::Cell& cell) {
+    if (cell.extras != nullptr) cell.extras->exits.reset();
+  });
   // Actors end one by one; what they hold is destroyed on this thread, as worker 0.
   table_.for_each([this](detail::Cell& cell) {
     if (cell.actor == nullptr && cell.extras == nullptr) return;
@@ -145,6 +149,11 @@ void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::string n
 void Runtime::stop(ActorId id) {
   if (table_.find(id.slot) == nullptr) return;
   static_cast<void>(send(id, detail::make_stop_order()));
+}
+
+void Runtime::kill(ActorId id) {
+  if (table_.find(id.slot) == nullptr) return;
+  static_cast<void>(send(id, detail::make_exit_order(nullptr, {.reason = ExitReason::killed(), .kill = true})));
 }
 
 void Runtime::post(ActorId id, std::move_only_function<void(Activation&)> function) {

@@ -73,8 +73,12 @@ class Runtime {
   template <class A>
   Result<ActorRef<A>> find(std::string_view name) const;
 
-  /// Ends the actor after the turns that it is in. Does nothing when it has ended.
+  /// Ends the actor after the turns that it is in, with the reason shutdown; it cannot refuse. Does nothing when it has
+  /// ended.
   void stop(ActorId id);
+  /// Ends the actor, with the reason killed, before its next turn; a turn that waits is dropped. It cannot be trapped.
+  /// One that is addressed by key ends as by stop(). Does nothing when it has ended.
+  void kill(ActorId id);
 
   /// The actor of class `A` with that key. `A` is registered with a facet (checked).
   template <class A>

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "plexspaces/actor/cell_table.hpp"
+#include "plexspaces/actor/orders.hpp"
 #include "plexspaces/actor/runtime.hpp"
 
 namespace plexspaces::detail {
@@ -178,6 +179,7 @@ void Worker::append(Cell& cell, Envelope* envelope) {
 }
 
 void Worker::append_system(Cell& cell, Envelope* envelope) {
+  if (!envelope->is(Envelope::kReply) && is_exit_order(*envelope) && take_at_arrival(cell, envelope)) return;
   Extras& extras = Worker::extras(cell);
   push_back(extras.system_head, extras.system_tail, envelope);
 }

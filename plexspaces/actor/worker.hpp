@@ -29,6 +29,7 @@ namespace plexspaces::detail {
 
 class CellTable;
 class Worker;
+struct ExitSignal;
 struct OpenTurn;
 
 /// One wait of an open turn, embedded in the awaiter.
@@ -84,6 +85,15 @@ class Worker final : public env::Worker {
                  Duration within);  // takes it
   void unhandled(Context& context);
 
+  // Links, monitors and exits of the actor whose turn this is: see Context.
+  Result<MonitorRef> monitor(Cell& cell, NodeId node, ActorId target);
+  void demonitor(Cell& cell, MonitorRef monitor);
+  Status link(Cell& cell, NodeId node, ActorId to);
+  void unlink(Cell& cell, NodeId node, ActorId to);
+  Status trap_exits(Cell& cell, bool on);
+  void exit(Cell& cell, ExitReason reason);
+  Status signal_exit(Cell& cell, NodeId node, ActorId to, ExitReason reason, bool kill);
+
   // Answers. A reply is addressed by the request that it is made from, which is answered with that.
   Envelope* begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags);
   Envelope* error_reply(Envelope* request, Error error);
@@ -133,9 +143,10 @@ class Worker final : public env::Worker {
   void schedule(Cell& cell);
   Cell* next_runnable();
   void run(Cell& cell);
-  // Told to stop, and no turn of it is open.
+  // Told to stop, and no turn of it is open, or told not to wait for that.
   static bool is_ending(const Cell& cell) {
-    return (cell.flags & Cell::kStopping) != 0 && (cell.extras == nullptr || cell.extras->open == nullptr);
+    return (cell.flags & Cell::kStopping) != 0 &&
+           (cell.extras == nullptr || cell.extras->open == nullptr || (cell.flags & Cell::kExiting) != 0);
   }
   bool batch_is_over();
   void drain(Cell& cell);
@@ -157,6 +168,17 @@ class Worker final : public env::Worker {
   void give_away();
   bool give(Cell& cell, Worker& to);
   static Extras& extras(Cell& cell);
+  static ExitLists& exit_lists(Cell& cell);
+  Status check_reach(const Cell& cell, NodeId node) const;
+  void set_reason(Cell& cell, ExitReason reason);
+  void end_with(Cell& cell, ExitReason reason);
+  void signal(ActorId to, Envelope* order);
+  bool take_at_arrival(Cell& cell, Envelope* order);
+  void exit_turn(Cell& cell, Envelope* order);
+  void take_exit(Cell& cell, ExitSignal& signal);
+  static bool forget_link(Cell& cell, const ExitSignal& signal);
+  void refuse_order(Envelope* order);
+  void announce_end(ActorId id, const ExitLists& lists);
   static void wake_home(Runtime& runtime, Cell& cell);
   static void ask_timed_out(Timer& timer, void* worker);
 

@@ -7,6 +7,7 @@
 #include "plexspaces/actor/cell_table.hpp"
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/orders.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 
@@ -136,9 +137,11 @@ void Worker::end(Cell& cell) {
   cell.queued_bytes.store(0, std::memory_order_relaxed);
   Envelope* orders = nullptr;
   std::unique_ptr<Activation> activation;
+  std::unique_ptr<ExitLists> exits;
   if (cell.extras != nullptr) {
     orders = cell.extras->system_head;
     activation = std::move(cell.extras->activation);
+    exits = std::move(cell.extras->exits);
     if (!cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
     delete std::exchange(cell.extras, nullptr);
   }
@@ -156,14 +159,24 @@ void Worker::end(Cell& cell) {
   WorkerCounters::add(counters_.ended);
 
   if (activation != nullptr && activation->again_) static_cast<void>(runtime_.activate(activation->key()));
+  if (exits != nullptr) {
+    if (activation != nullptr && activation->failure_)
+      exits->reason = ExitReason::error(activation->failure_->message());
+    announce_end(id, *exits);
+  }
   while (orders != nullptr) {
     Envelope* next = orders->next;
-    destroy_envelope(&pool_, orders);
+    if (is_exit_order(*orders))
+      refuse_order(orders);
+    else
+      destroy_envelope(&pool_, orders);
     orders = next;
   }
   while (queued != nullptr) {
     Envelope* next = queued->next;
-    if (activation != nullptr && activation->failure_)
+    if (is_exit_order(*queued))
+      refuse_order(queued);
+    else if (activation != nullptr && activation->failure_)
       answer_or_drop(queued, *activation->failure_);
     else if (activation != nullptr && queued->is(Envelope::kKeyed))
       static_cast<void>(runtime_.deliver(queued));

@@ -8,6 +8,7 @@
 #include "plexspaces/actor/cell_table.hpp"
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/orders.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 #include "plexspaces/base/limits.hpp"
@@ -206,6 +207,11 @@ void Worker::unhandled(Context& context) {
 }
 
 void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to) {
+  if (is_exit_order(*envelope)) [[unlikely]] {
+    // Not the dead letters' matter: who must know learns it. From outside every worker come exit signals only.
+    if (worker != nullptr) return worker->refuse_order(envelope);
+    return destroy_envelope(nullptr, envelope);
+  }
   DeadLetter letter{reason, {}, to, {}, {}};
   if (envelope->type != nullptr && envelope->type->value != nullptr) letter.message_type = envelope->type->value->name;
   if (envelope->context != nullptr && envelope->context->request != nullptr) {

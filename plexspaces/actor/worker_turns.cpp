@@ -79,6 +79,7 @@ void Worker::crash(Cell& cell, Envelope* input, const std::string& what) {
   std::string text = fmt::format("actor {}@{} crashed handling {}: {}", name, runtime_.node_name(), message, what);
   runtime_.log_(text);
   complete_with_error(*input, Error(Code::kInternal, std::move(text), "PLX-ACT-0012"));
+  if (cell.extras != nullptr && cell.extras->exits != nullptr) cell.extras->exits->reason = ExitReason::error(what);
   stop_cell(cell);
 }
 
@@ -97,10 +98,14 @@ void Worker::system_turn(Cell& cell, Envelope* envelope) {
     return;
   }
   Activation* activation = cell.extras->activation.get();
-  if (envelope->type == &kStopOrder)
+  if (envelope->type == &kStopOrder) {
+    set_reason(cell, ExitReason::shutdown());
     ask_to_stop(cell);
-  else if (activation != nullptr)
+  } else if (is_exit_order(*envelope)) {
+    exit_turn(cell, envelope);
+  } else if (activation != nullptr) {
     envelope->payload_as<ActivationTask>()(*activation);
+  }
   destroy_envelope(&pool_, envelope);
   if (activation != nullptr && activation->stop_asked_) activation->stop_when_settled();
 }
@@ -232,6 +237,7 @@ void Worker::run_through_facets(Cell& cell, Activation& activation, EnvelopePtr 
         turn.effects.reply = EnvelopePtr(error_reply(turn.input.get(), *turn.error), {&pool_});
       if (recovery == Facet::Recovery::kPass) {
         emit(std::move(turn.effects));
+        if (cell.extras->exits != nullptr) cell.extras->exits->reason = ExitReason::error(*thrown);
         stop_cell(cell);
         return;
       }

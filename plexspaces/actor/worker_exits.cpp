@@ -1,0 +1,278 @@
+// Links, monitors and exit signals.
+//
+//     watcher --kMonitorOrder--> target        the target keeps the watcher in `watchers`, the watcher the target in
+//             <--Down------------ (ends)       `monitors`: a Down counts only while it is there, so one is enough
+//
+// Orders go through the system lane, in order for each pair of actors. An order for an actor that has ended comes back
+// as noproc, from wherever it is found: when it is sent, in the inbox or in the queue.
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "plexspaces/actor/cell_table.hpp"
+#include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/worker.hpp"
+
+namespace plexspaces::detail {
+
+namespace {
+
+bool handles(const Cell& cell, const MessageInfo& message) {
+  for (const Handler& handler : cell.actor->handlers())
+    if (handler.message == &message) return true;
+  return false;
+}
+
+Status must_handle(const Cell& cell, const MessageInfo& message) {
+  if (handles(cell, message)) return {};
+  return fail(Code::kFailedPrecondition,
+              fmt::format("the actor does not handle {}: add it to its messages", message.value->name), "PLX-ACT-0024");
+}
+
+ExitLists* lists_of(const Cell& cell) { return cell.extras == nullptr ? nullptr : cell.extras->exits.get(); }
+
+bool has_facets(const Cell& cell) { return cell.extras != nullptr && cell.extras->activation != nullptr; }
+
+}  // namespace
+
+ExitLists& Worker::exit_lists(Cell& cell) {
+  Extras& extras = Worker::extras(cell);
+  if (extras.exits == nullptr) extras.exits = std::make_unique<ExitLists>();
+  return *extras.exits;
+}
+
+Status Worker::check_reach(const Cell& cell, NodeId node) const {
+  if (has_facets(cell))
+    return fail(Code::kUnimplemented, "an actor that is addressed by key has no links and monitors, and sends no exits",
+                "PLX-ACT-0026");
+  if (node != runtime_.node_id() && Runtime::of(node) != nullptr)
+    return fail(Code::kUnimplemented, "links, monitors and exits reach actors of the same runtime only",
+                "PLX-ACT-0027");
+  return {};
+}
+
+// ---- what a turn does ----------------------------------------------------------------------------------------------
+
+Result<MonitorRef> Worker::monitor(Cell& cell, NodeId node, ActorId target) {
+  PLX_TRY_STATUS(check_reach(cell, node));
+  PLX_TRY_STATUS(must_handle(cell, message_info<Down>()));
+  ExitLists& lists = exit_lists(cell);
+  if (lists.monitors.size() >= options_.monitors_max) return std::unexpected(watch_limit_error("monitors_max"));
+  MonitorRef monitor{++last_correlation_};
+  bool here = node == runtime_.node_id();
+  if (here && target == cell.id()) return monitor;
+  lists.monitors.emplace(monitor.id, target);
+  Envelope* order = make_watch_order(&pool_, kMonitorOrder, {monitor.id, cell.id(), target});
+  if (here)
+    signal(target, order);
+  else
+    refuse_order(order);
+  return monitor;
+}
+
+void Worker::demonitor(Cell& cell, MonitorRef monitor) {
+  ExitLists* lists = lists_of(cell);
+  if (lists == nullptr) return;
+  if (auto found = lists->monitors.find(monitor.id); found != lists->monitors.end()) {
+    ActorId target = found->second;
+    lists->monitors.erase(found);  // a Down that is under way is dropped when it arrives
+    signal(target, make_watch_order(&pool_, kDemonitorOrder, {monitor.id, cell.id(), target}));
+    return;
+  }
+#ifdef PLX_BUG_DEMONITOR_WITHOUT_FLUSH
+  return;
+#endif
+  Envelope* before = nullptr;
+  for (Envelope* envelope = cell.head; envelope != nullptr;) {
+    Envelope* next = envelope->next;
+    if (envelope->type != &message_info<Down>() || envelope->payload_as<Down>().monitor != monitor) {
+      before = std::exchange(envelope, next);
+      continue;
+    }
+    (before != nullptr ? before->next : cell.head) = next;
+    if (cell.tail == envelope) cell.tail = before;
+    cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+    cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) - envelope->charge,
+                            std::memory_order_relaxed);
+    destroy_envelope(&pool_, std::exchange(envelope, next));
+  }
+}
+
+Status Worker::link(Cell& cell, NodeId node, ActorId to) {
+  PLX_TRY_STATUS(check_reach(cell, node));
+  if (node != runtime_.node_id()) {
+    // It has ended with its runtime. Its id may be that of an actor here, so no link is kept for it.
+    signal(cell.id(), make_exit_order(&pool_, {.from = to, .reason = ExitReason::noproc()}));
+    return {};
+  }
+  if (to == cell.id()) return {};
+  ExitLists& lists = exit_lists(cell);
+  if (lists.linked(to)) return {};
+  if (lists.links.size() >= options_.links_max) return std::unexpected(watch_limit_error("links_max"));
+  std::uint64_t id = ++last_correlation_;
+  lists.links.emplace(to, id);
+  signal(to, make_watch_order(&pool_, kLinkOrder, {id, cell.id(), to}));
+  return {};
+}
+
+void Worker::unlink(Cell& cell, NodeId node, ActorId to) {
+  ExitLists* lists = lists_of(cell);
+  if (lists == nullptr || node != runtime_.node_id()) return;
+  for (auto link = lists->links.lower_bound({to, 0}); link != lists->links.end() && link->first == to;) {
+    signal(to, make_watch_order(&pool_, kUnlinkOrder, {link->second, cell.id(), to}));
+    link = lists->links.erase(link);
+  }
+}
+
+Status Worker::trap_exits(Cell& cell, bool on) {
+  PLX_TRY_STATUS(check_reach(cell, runtime_.node_id()));
+  if (on) PLX_TRY_STATUS(must_handle(cell, message_info<Exited>()));
+  exit_lists(cell).trap_exits = on;
+  return {};
+}
+
+void Worker::exit(Cell& cell, ExitReason reason) {
+  set_reason(cell, std::move(reason));
+  ask_to_stop(cell);
+}
+
+Status Worker::signal_exit(Cell& cell, NodeId node, ActorId to, ExitReason reason, bool kill) {
+  PLX_TRY_STATUS(check_reach(cell, node));
+  if (node != runtime_.node_id()) return {};  // it has ended with its runtime
+  signal(to, make_exit_order(&pool_, {.from = cell.id(), .reason = std::move(reason), .kill = kill}));
+  return {};
+}
+
+// ---- reasons -------------------------------------------------------------------------------------------------------
+
+// The reason with which the actor is going to end, unless it has one. Lists are made for it only when the actor can
+// still link: in its turn.
+void Worker::set_reason(Cell& cell, ExitReason reason) {
+  if ((cell.flags & Cell::kStopping) != 0) return;
+  bool in_turn = running_ == &cell || (cell.extras != nullptr && cell.extras->open != nullptr);
+  if (lists_of(cell) != nullptr || (in_turn && reason.kind != ExitKind::kNormal))
+    exit_lists(cell).reason = std::move(reason);
+}
+
+// Ends the actor now, also when a turn is open.
+void Worker::end_with(Cell& cell, ExitReason reason) {
+  if (ExitLists* lists = lists_of(cell)) lists->reason = std::move(reason);
+  cell.flags |= Cell::kExiting;
+  stop_cell(cell);
+}
+
+// ---- orders --------------------------------------------------------------------------------------------------------
+
+void Worker::signal(ActorId to, Envelope* order) {
+  if (!to || table_.find(to.slot) == nullptr || send(to, order) != Sent::kOk) refuse_order(order);
+}
+
+// The order came to an actor that has ended: whoever waits for what follows from it learns that.
+void Worker::refuse_order(Envelope* order) {
+#ifdef PLX_BUG_MONITOR_LOST_AT_END
+  return destroy_envelope(&pool_, order);
+#endif
+  if (order->type == &kMonitorOrder) {
+    auto& watch = order->payload_as<WatchOrder>();
+    signal(watch.from, make_down_order(&pool_, {{watch.id}, watch.to, ExitReason::noproc()}));
+  } else if (order->type == &kLinkOrder) {
+    auto& watch = order->payload_as<WatchOrder>();
+    signal(watch.from, make_exit_order(&pool_, {.from = watch.to, .reason = ExitReason::noproc(), .link = watch.id}));
+  }
+  destroy_envelope(&pool_, order);
+}
+
+// What becomes a message takes its place among the messages when it arrives, after those that its sender had sent.
+// It is not subject to the mailbox's bound: monitors and links have their own. @returns whether it took the order.
+bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
+  ExitLists* lists = lists_of(cell);
+  if (order->type == &message_info<Down>()) {
+    if (lists == nullptr || lists->monitors.erase(order->payload_as<Down>().monitor.id) == 0) {
+      destroy_envelope(&pool_, order);
+      return true;
+    }
+    order->flags &= ~Envelope::kSystem;
+    append(cell, order);
+    return true;
+  }
+  if (order->type != &kExitOrder || lists == nullptr || !lists->trap_exits) return false;
+  auto& signal = order->payload_as<ExitSignal>();
+  if (signal.kill) return false;
+  take_exit(cell, signal);
+  destroy_envelope(&pool_, order);
+  return true;
+}
+
+void Worker::exit_turn(Cell& cell, Envelope* order) {
+  if (order->type == &kExitOrder) return take_exit(cell, order->payload_as<ExitSignal>());
+  auto& watch = order->payload_as<WatchOrder>();
+  if (order->type == &kMonitorOrder) {
+    ExitLists& lists = exit_lists(cell);
+    if (lists.watchers.size() < options_.monitors_max) {
+      lists.watchers.emplace(watch.id, watch.from);
+      return;
+    }
+    ExitReason reason = ExitReason::error(watch_limit_error("monitors_max").message());
+    signal(watch.from, make_down_order(&pool_, {{watch.id}, cell.id(), std::move(reason)}));
+  } else if (order->type == &kLinkOrder) {
+    if (!has_facets(cell) && exit_lists(cell).links.size() < options_.links_max) {
+      exit_lists(cell).links.emplace(watch.from, watch.id);
+      return;
+    }
+    ExitReason reason = ExitReason::error(has_facets(cell) ? "an actor that is addressed by key has no links"
+                                                           : watch_limit_error("links_max").message());
+    signal(
+        watch.from,
+        make_exit_order(&pool_, {.from = cell.id(), .reason = std::move(reason), .link = watch.id, .refused = true}));
+  } else if (ExitLists* lists = lists_of(cell)) {
+    if (order->type == &kDemonitorOrder)
+      lists->watchers.erase(watch.id);
+    else
+#ifdef PLX_BUG_UNLINK_WITHOUT_ID
+      lists->links.erase(lists->links.lower_bound({watch.from, 0}),
+                         lists->links.upper_bound({watch.from, ~std::uint64_t{0}}));
+#else
+      lists->links.erase({watch.from, watch.id});
+#endif
+  }
+}
+
+void Worker::take_exit(Cell& cell, ExitSignal& signal) {
+  if (signal.link != 0 && !forget_link(cell, signal)) return;
+  const ExitLists* lists = lists_of(cell);
+  if (signal.kill) {
+    if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));
+    set_reason(cell, std::move(signal.reason));
+    return ask_to_stop(cell);
+  }
+  if (lists != nullptr && lists->trap_exits)
+    return append(cell, make_envelope(&pool_, Exited{signal.from, std::move(signal.reason)}, 0));
+  if (signal.reason.kind == ExitKind::kNormal && signal.from != cell.id()) return;
+  if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));
+  set_reason(cell, std::move(signal.reason));
+  ask_to_stop(cell);
+}
+
+// @returns whether the signal counts: its link stands. All links with an actor end with it.
+bool Worker::forget_link(Cell& cell, const ExitSignal& signal) {
+  ExitLists* lists = lists_of(cell);
+  if (lists == nullptr || lists->links.erase({signal.from, signal.link}) == 0) return false;
+  if (signal.refused) return !lists->linked(signal.from);
+  lists->links.erase(lists->links.lower_bound({signal.from, 0}),
+                     lists->links.upper_bound({signal.from, ~std::uint64_t{0}}));
+  return true;
+}
+
+void Worker::announce_end(ActorId id, const ExitLists& lists) {
+  for (const auto& [monitor, watcher] : lists.watchers)
+    signal(watcher, make_down_order(&pool_, {{monitor}, id, lists.reason}));
+  for (const auto& [other, link] : lists.links)
+    signal(other, make_exit_order(&pool_, {.from = id, .reason = lists.reason, .link = link}));
+  for (const auto& [monitor, target] : lists.monitors)
+    signal(target, make_watch_order(&pool_, kDemonitorOrder, {monitor, id, target}));
+}
+
+}  // namespace plexspaces::detail
