@@ -487,6 +487,35 @@ TEST(ExitReasonTest, ALongTextIsCutAtACharacter) {
   EXPECT_EQ(ExitReason::error("short").text, "short");
 }
 
+class FullMailboxTest : public ExitTest {
+ protected:
+  FullMailboxTest() : ExitTest(4, {.mailbox_messages_max = 5}) {}
+};
+
+TEST_F(FullMailboxTest, SignalsWithoutALinkAreBoundedByTheMailboxAndWhatFollowsFromALinkOrMonitorIsNot) {
+  auto trapping = subject(), sender = subject(), linked = subject();
+  trap(trapping);
+  link(trapping, linked);
+  MonitorRef made = monitor(trapping, linked);
+  std::string text(2 * kExitTextBytesMax, 'x');
+  perform(sender, [&](Context& ctx) {
+    for (int i = 0; i < 20; ++i) EXPECT_TRUE(ctx.exit(trapping, {ExitKind::kError, text}));
+    EXPECT_TRUE(ctx.kill(linked));
+  });
+  settle();
+  std::size_t from_sender = 0;
+  for (const auto& [who, exit] : stage_.exits) {
+    if (exit.from != sender.id()) continue;
+    ++from_sender;
+    EXPECT_EQ(exit.reason.text.size(), kExitTextBytesMax);
+  }
+  EXPECT_EQ(from_sender, 5u);
+  EXPECT_EQ(runtime_.stats().dead(DeadLetterReason::kMailboxFull), 15u);
+  EXPECT_EQ(stage_.exits.size(), 6u);
+  ASSERT_EQ(stage_.downs.size(), 1u);
+  EXPECT_EQ(stage_.downs[0].second.monitor, made);
+}
+
 class ExitLimitsTest : public ExitTest {
  protected:
   ExitLimitsTest() : ExitTest(3, {.links_max = 3, .monitors_max = 4}) {}
