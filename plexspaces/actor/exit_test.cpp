@@ -480,6 +480,55 @@ TEST_F(ExitTest, WhatIsOfAnotherRuntimeIsRefused) {
   EXPECT_TRUE(alive(near));
 }
 
+// Is addressed by key.
+struct Keyed : GenServer<Keyed, Perform, Down, Exited> {
+  void handle(const Perform& m, Context& ctx) { stage->steps[m.step](ctx); }
+  void handle(const Down&, Context&) {}
+  void handle(const Exited&, Context&) {}
+  static inline Stage* stage = nullptr;
+};
+
+TEST(KeyedExitTest, AnActorWithFacetsCanBeMonitoredButHasNoLinksAndMonitors) {
+  Stage stage;
+  Keyed::stage = &stage;
+  sim::World world(5);
+  sim::SimExecutor executor(world, {});
+  Types types;
+  types.add<Keyed>("keyed", {.facets = {{"empty", {}}}});
+  Runtime runtime(executor, types);
+  runtime.offer_facet("empty", {[](Activation&, const std::any&) { return std::make_unique<Facet>(); }, {}});
+  ASSERT_TRUE(runtime.start());
+  auto settle = [&] { executor.run_until([] { return false; }, 20'000); };
+  auto plain = *runtime.spawn<Subject>("", stage, ActorRef<Subject>{});
+  ActorRef<Keyed> self;
+  int refused = 0;
+  stage.steps.push_back([&](Context& ctx) {
+    self = ctx.self<Keyed>();
+    for (const Status& status : {ctx.link(plain), ctx.trap_exits(true), ctx.kill(plain)})
+      refused += !status && status.error().domain() == "PLX-ACT-0026" ? 1 : 0;
+    auto monitor = ctx.monitor(plain);
+    refused += !monitor && monitor.error().domain() == "PLX-ACT-0026" ? 1 : 0;
+  });
+  stage.steps.push_back([&](Context& ctx) {
+    EXPECT_TRUE(ctx.trap_exits(true));
+    EXPECT_TRUE(ctx.monitor(self));
+    EXPECT_TRUE(ctx.link(self));
+  });
+  ASSERT_TRUE(runtime.keyed<Keyed>("t", "n", "k").tell(Perform{0}));
+  settle();
+  EXPECT_EQ(refused, 4);
+  ASSERT_TRUE(plain.tell(Perform{1}));
+  settle();
+  ASSERT_EQ(stage.exits.size(), 1u);  // the link is refused aloud
+  EXPECT_EQ(stage.exits[0].second.reason.kind, ExitKind::kError);
+  EXPECT_TRUE(stage.downs.empty());
+  runtime.kill(self.id());
+  settle();
+  ASSERT_EQ(stage.downs.size(), 1u);
+  EXPECT_EQ(stage.downs[0].second.reason, ExitReason::killed());
+  EXPECT_EQ(stage.exits.size(), 1u);
+}
+
 TEST(ExitReasonTest, ALongTextIsCutAtACharacter) {
   std::string text(kExitTextBytesMax - 1, 'x');
   EXPECT_EQ(ExitReason::error(text + "\u00e9 and more").text, text);
