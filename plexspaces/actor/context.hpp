@@ -127,7 +127,8 @@ class Context {
   /// Ends this actor as stop() does, with `reason`. The first reason given counts, but a handler that throws gives
   /// another.
   void exit(ExitReason reason) { worker_->exit(*cell_, std::move(reason)); }
-  /// Sends `to` an exit signal: as over a link, but also to actors that are not linked.
+  /// Sends `to` an exit signal: as over a link, but also to actors that are not linked. Where it becomes a message and
+  /// the mailbox is full, it is a dead letter.
   /// @error kUnimplemented: as monitor().
   template <class A>
   Status exit(ActorRef<A> to, ExitReason reason) {

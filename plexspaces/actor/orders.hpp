@@ -24,7 +24,7 @@ struct ExitSignal {
   ActorId from;
   ExitReason reason;
   std::uint64_t link = 0;  // over which it comes; 0: from Context::exit()
-  bool refused = false;    // over a link that the other end, which goes on, did not take
+  bool refused = false;    // over a link that did not come about, though the other end may go on
   bool kill = false;       // cannot be trapped
 };
 

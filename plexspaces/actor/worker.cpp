@@ -195,8 +195,7 @@ Sent Worker::push_local(Cell& cell, Envelope* envelope) {
   }
   if ((cell.flags & Cell::kStopping) != 0) [[unlikely]]
     return Sent::kGone;
-  if (cell.queued.load(std::memory_order_relaxed) >= options_.mailbox_messages_max ||
-      cell.queued_bytes.load(std::memory_order_relaxed) + envelope->charge > options_.mailbox_bytes_max) [[unlikely]]
+  if (is_full(cell, *envelope)) [[unlikely]]
     return Sent::kFull;
   append(cell, envelope);
   if ((cell.flags & (Cell::kScheduled | Cell::kWaiting)) == 0) schedule(cell);

@@ -148,6 +148,11 @@ class Worker final : public env::Worker {
     return (cell.flags & Cell::kStopping) != 0 &&
            (cell.extras == nullptr || cell.extras->open == nullptr || (cell.flags & Cell::kExiting) != 0);
   }
+  // Whether the plain list has no room for the message.
+  bool is_full(const Cell& cell, const Envelope& envelope) const {
+    return cell.queued.load(std::memory_order_relaxed) >= options_.mailbox_messages_max ||
+           cell.queued_bytes.load(std::memory_order_relaxed) + envelope.charge > options_.mailbox_bytes_max;
+  }
   bool batch_is_over();
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);

@@ -34,6 +34,11 @@ Status must_handle(const Cell& cell, const MessageInfo& message) {
 
 ExitLists* lists_of(const Cell& cell) { return cell.extras == nullptr ? nullptr : cell.extras->exits.get(); }
 
+ExitReason cut(ExitReason reason) {
+  if (reason.text.size() > kExitTextBytesMax) reason.text = ExitReason::error(reason.text).text;
+  return reason;
+}
+
 bool has_facets(const Cell& cell) { return cell.extras != nullptr && cell.extras->activation != nullptr; }
 
 }  // namespace
@@ -105,7 +110,7 @@ Status Worker::link(Cell& cell, NodeId node, ActorId to) {
   PLX_TRY_STATUS(check_reach(cell, node));
   if (node != runtime_.node_id()) {
     // It has ended with its runtime. Its id may be that of an actor here, so no link is kept for it.
-    signal(cell.id(), make_exit_order(&pool_, {.from = to, .reason = ExitReason::noproc()}));
+    signal(cell.id(), make_exit_order(&pool_, {.from = to, .reason = ExitReason::noproc(), .refused = true}));
     return {};
   }
   if (to == cell.id()) return {};
@@ -135,14 +140,14 @@ Status Worker::trap_exits(Cell& cell, bool on) {
 }
 
 void Worker::exit(Cell& cell, ExitReason reason) {
-  set_reason(cell, std::move(reason));
+  set_reason(cell, cut(std::move(reason)));
   ask_to_stop(cell);
 }
 
 Status Worker::signal_exit(Cell& cell, NodeId node, ActorId to, ExitReason reason, bool kill) {
   PLX_TRY_STATUS(check_reach(cell, node));
   if (node != runtime_.node_id()) return {};  // it has ended with its runtime
-  signal(to, make_exit_order(&pool_, {.from = cell.id(), .reason = std::move(reason), .kill = kill}));
+  signal(to, make_exit_order(&pool_, {.from = cell.id(), .reason = cut(std::move(reason)), .kill = kill}));
   return {};
 }
 
@@ -186,7 +191,8 @@ void Worker::refuse_order(Envelope* order) {
 }
 
 // What becomes a message takes its place among the messages when it arrives, after those that its sender had sent.
-// It is not subject to the mailbox's bound: monitors and links have their own. @returns whether it took the order.
+// What follows from a monitor or link is not subject to the mailbox's bound: those have their own. @returns whether it
+// took the order.
 bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
   ExitLists* lists = lists_of(cell);
   if (order->type == &message_info<Down>()) {
@@ -248,8 +254,14 @@ void Worker::take_exit(Cell& cell, ExitSignal& signal) {
     set_reason(cell, std::move(signal.reason));
     return ask_to_stop(cell);
   }
-  if (lists != nullptr && lists->trap_exits)
-    return append(cell, make_envelope(&pool_, Exited{signal.from, std::move(signal.reason)}, 0));
+  if (lists != nullptr && lists->trap_exits) {
+    Envelope* message = make_envelope(&pool_, Exited{signal.from, std::move(signal.reason)}, 0);
+    // Links have their own bound; who sends signals without one is held to that of messages.
+    bool linked = signal.link != 0 || signal.refused;
+    if (!linked && is_full(cell, *message))
+      return bury(runtime_, this, message, DeadLetterReason::kMailboxFull, cell.id());
+    return append(cell, message);
+  }
   if (signal.reason.kind == ExitKind::kNormal && signal.from != cell.id()) return;
   if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));
   set_reason(cell, std::move(signal.reason));
