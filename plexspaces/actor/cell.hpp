@@ -62,6 +62,7 @@ struct alignas(128) Cell {
   Cell* wake_next = nullptr;                   // in some worker's list of wake-ups
   std::atomic<std::uint32_t> queued_bytes{0};  // as `queued`
   std::atomic<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
+  std::atomic<std::uint16_t> class_number{0};  // of `actor`: see class_name()
   alignas(8) std::byte small[40];              // the actor, when it fits; else a pointer to its memory
 
   static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }

@@ -7,6 +7,8 @@ namespace plexspaces::detail {
 
 /// The actor has ended, or never was.
 Error gone_error();
+/// The runtime ended while the request waited: the outcome is not known.
+Error dropped_error();
 /// The bound of the receiver's mailbox is reached.
 Error mailbox_full_error();
 /// The asker waited in vain: the outcome is not known.

@@ -1,6 +1,5 @@
 #include "plexspaces/actor/watchdog.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace plexspaces::detail {
@@ -13,15 +12,16 @@ void Watchdog::look(TimePoint now, const std::function<Held(std::size_t)>& held)
     Watched& watched = workers_[i];
     Held seen = held(i);
     Duration lasted = now - watched.since;
+    if (watched.slow && lasted > longest()) longest_.store(lasted.count(), std::memory_order_relaxed);
     if (seen != watched.held) {
       if (watched.slow) report_({i, watched.held, lasted, true});
       watched = {seen, now, slow_after_, false};
     } else if (seen.actor && lasted >= watched.next) {
       if (!std::exchange(watched.slow, true)) slow_turns_.fetch_add(1, std::memory_order_relaxed);
+      if (lasted > longest()) longest_.store(lasted.count(), std::memory_order_relaxed);
       while (watched.next <= lasted) watched.next *= 2;
       report_({i, seen, lasted, false});
     }
-    if (watched.slow) longest_.store(std::max(longest_.load(std::memory_order_relaxed), lasted.count()), std::memory_order_relaxed);
   }
 }
 

@@ -50,7 +50,7 @@ TimePoint Worker::run_batch(TimePoint now) {
   take_foreign();
   timers_.advance(now, this);
   turns_in_batch_ = 0;
-  next_look_ = kTurnsBeforeLook;
+  next_look_ = std::min(kTurnsBeforeLook, options_.turns_per_run);
   do {
     Cell* cell = next_runnable();
     if (cell == nullptr) break;
@@ -67,6 +67,13 @@ TimePoint Worker::run_batch(TimePoint now) {
   if (run_head_ != nullptr) return now;
   if (runtime_.workers_.size() > 1) runtime_.hungry_worker_.store(index_, std::memory_order_relaxed);
   return timers_.next_due();
+}
+
+Held Worker::held() const {
+  const Cell* cell = running_.seen();
+  if (cell == nullptr) return {};
+  return {counters_.turns.load(std::memory_order_relaxed), turns_in_batch_.seen(), cell->id(),
+          cell->class_number.load(std::memory_order_relaxed), running_message_.seen()};
 }
 
 bool Worker::has_foreign_work() const {
@@ -127,29 +134,43 @@ Cell* Worker::next_runnable() {
 bool Worker::batch_is_over() {
   if (turns_in_batch_ < next_look_) [[likely]]
     return false;
+#ifndef PLX_BUG_RUN_WITHOUT_TURN_BUDGET
+  if (turns_in_batch_ >= options_.turns_per_run) return true;
+#endif
   next_look_ = turns_in_batch_ < kTurnsPerLook ? next_look_ * 4 : turns_in_batch_ + kTurnsPerLook;
+  next_look_ = std::min(next_look_, options_.turns_per_run);
   return runtime_.executor().now() - now_ >= options_.batch_time_max;
+}
+
+// Whether the run has no turn left for what comes next, else counts that. A run's first turn was counted as its run.
+inline bool Worker::share_is_spent(bool first) {
+  if (first) return false;
+  ++turns_in_batch_;
+  if (!batch_is_over()) [[likely]]
+    return false;
+  --turns_in_batch_;
+  return true;
 }
 
 // Runs the actor until it has nothing to do or its share is spent.
 void Worker::run(Cell& cell) {
   ++turns_in_batch_;  // so that runs without a turn end the batch too
   bool first = true;
+  bool handled = false;  // a user message
   for (;;) {
     if (cell.extras != nullptr && cell.extras->system_head != nullptr) [[unlikely]] {
+      if (share_is_spent(first)) [[unlikely]]
+        return schedule(cell);
+      first = false;
       Extras& extras = *cell.extras;
       Envelope* envelope = extras.system_head;
       extras.system_head = envelope->next;
       system_turn(cell, envelope);
     } else if (cell.head != nullptr && (cell.flags & Cell::kWaiting) == 0) {
-      if (!first) {
-        ++turns_in_batch_;
-        if (batch_is_over()) [[unlikely]] {
-          --turns_in_batch_;
-          return schedule(cell);
-        }
-      }
+      if (share_is_spent(first)) [[unlikely]]
+        return schedule(cell);
       first = false;
+      handled = true;
       Envelope* envelope = cell.head;
       cell.head = envelope->next;
       cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
@@ -179,7 +200,7 @@ void Worker::run(Cell& cell) {
       Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
       if (&next != this && give(cell, next)) return;
     }
-    if (options_.pick && !first) [[unlikely]]
+    if (options_.pick && handled) [[unlikely]]
       return schedule(cell);  // the simulator chooses the actor of each turn
   }
 }

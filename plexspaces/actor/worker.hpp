@@ -18,9 +18,11 @@
 #include "plexspaces/actor/dead_letter.hpp"
 #include "plexspaces/actor/facet.hpp"
 #include "plexspaces/actor/options.hpp"
+#include "plexspaces/actor/published.hpp"
 #include "plexspaces/actor/reply_to.hpp"
 #include "plexspaces/actor/timer.hpp"
 #include "plexspaces/actor/timer_wheel.hpp"
+#include "plexspaces/actor/watchdog.hpp"
 #include "plexspaces/env/executor.hpp"
 
 namespace plexspaces {
@@ -88,6 +90,8 @@ class Worker final : public env::Worker {
                  Duration within);  // takes it
   bool begin_wait_for_end(Wait& wait, Cell& cell, NodeId node, ActorId target, Duration within);
   void begin_sleep(Wait& wait, Cell& cell, Duration duration);
+  std::uint64_t next_correlation();
+  void begin_blocking_wait(Wait& wait, Cell& cell, std::uint64_t correlation, Duration within);
   void unhandled(Context& context);
 
   // Links, monitors and exits of the actor whose turn this is: see Context.
@@ -140,6 +144,7 @@ class Worker final : public env::Worker {
   void schedule_if_runnable(Cell& cell);
 
   // From any thread.
+  Held held() const;
   static Sent push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* envelope);  // takes it only when kOk
   static void adopt_later(Runtime& runtime, Cell& cell, std::uint16_t worker);
   /// Counts and keeps the message, answers its asker, and destroys it. `worker` null: outside every worker.
@@ -171,6 +176,7 @@ class Worker final : public env::Worker {
            cell.queued_bytes.load(std::memory_order_relaxed) + envelope.charge > options_.mailbox_bytes_max;
   }
   bool batch_is_over();
+  bool share_is_spent(bool first);
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
   void append_system(Cell& cell, Envelope* envelope);
@@ -224,6 +230,7 @@ class Worker final : public env::Worker {
   void resume_after(Wait& wait);
   static void wait_timed_out(Timer& timer, void* worker);
   static void slept(Timer& timer, void* worker);
+  static void blocked_too_long(Timer& timer, void* worker);
   std::string log_crash(const Cell& cell, std::string_view during, std::string_view what);  // @returns the line
 
   static thread_local constinit Worker* current_worker_;
@@ -233,8 +240,9 @@ class Worker final : public env::Worker {
   const RuntimeOptions& options_;
   const std::uint16_t index_;
   TimePoint now_;
-  Cell* running_ = nullptr;                     // whose turn it is
-  const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
+  Published<Cell*> running_{nullptr};                       // whose turn it is
+  Published<const MessageInfo*> running_message_{nullptr};  // what that handles
+  const RequestContextPtr* request_ = nullptr;              // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn, in the running turn
   std::size_t moves_in_ = 0;    // turns until the next forced move
@@ -244,7 +252,7 @@ class Worker final : public env::Worker {
   Cell* free_cells_ = nullptr;
   std::size_t free_cell_count_ = 0;
   std::uint64_t last_correlation_;
-  std::size_t turns_in_batch_ = 0;
+  Published<std::size_t> turns_in_batch_{0};
   std::size_t next_look_ = 0;       // at the clock, in turns of the batch
   std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
   BlockPool pool_;

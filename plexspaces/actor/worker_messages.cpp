@@ -179,6 +179,40 @@ void Worker::slept(Timer& timer, void* worker) {
   static_cast<Worker*>(worker)->resume_after(static_cast<Wait&>(timer));
 }
 
+std::uint64_t Worker::next_correlation() {
+#ifdef PLX_BUG_CORRELATION_REUSED
+  return last_correlation_;
+#endif
+  return ++last_correlation_;
+}
+
+void Worker::begin_blocking_wait(Wait& wait, Cell& cell, std::uint64_t correlation, Duration within) {
+  TimePoint deadline = saturating_add(now_, within);
+  wait.worker = this;
+  wait.cell = &cell;
+  wait.correlation = correlation;
+  wait.fire = &Worker::blocked_too_long;
+  if (deadline != kNever) timers_.arm(wait, deadline);
+  cell.extras->open->wait = &wait;
+}
+
+void Worker::blocked_too_long(Timer& timer, void* worker) {
+  auto& wait = static_cast<Wait&>(timer);
+  wait.error = Error(Code::kDeadlineExceeded, "the blocking call takes longer: it goes on, its result will be dropped",
+                     "PLX-ACT-0052");
+  static_cast<Worker*>(worker)->resume_after(wait);
+}
+
+Envelope* BlockingCall::make_error(const MessageInfo& type, Error error) const {
+  Envelope* answer = make_answer(type, sizeof(Error), Envelope::kFailed);
+  ::new (answer->payload()) Error(std::move(error));
+  return answer;
+}
+
+Error blocking_threw_error(const char* what) {
+  return Error(Code::kInternal, fmt::format("the blocking call threw: {}", what), "PLX-ACT-0051");
+}
+
 // ---- answers -------------------------------------------------------------------------------------------------------
 
 Envelope* Worker::begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags) {
@@ -261,7 +295,7 @@ void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLett
                   : reason == DeadLetterReason::kExpired
                       ? Error(Code::kDeadlineExceeded, "the deadline had passed before the message was handled",
                               "PLX-ACT-0011", Retry::kSame)
-                      : gone_error();
+                      : runtime.end_error();
     if (worker != nullptr)
       worker->send_reply(worker->error_reply(envelope, std::move(error)));
     else
