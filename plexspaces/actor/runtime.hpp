@@ -129,6 +129,7 @@ class Runtime {
   Status send(ActorId to, detail::Envelope* envelope);
   void send_reply_from_outside(detail::Envelope* reply);  // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
+  bool ending() const { return ending_; }  // in end_actors()
   const RequestContextPtr& default_request() const { return default_request_; }
 
  private:

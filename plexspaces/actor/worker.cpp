@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kGiveMax = 32;         // actors given away at once
 constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
 constexpr std::size_t kTurnsPerLook = 64;
+constexpr std::size_t kCarefulBatches = 1'000;  // after a batch that took twice its time
 
 void push_back(Envelope*& head, Envelope*& tail, Envelope* envelope) {
   envelope->next = nullptr;
@@ -51,6 +52,7 @@ TimePoint Worker::run_batch(TimePoint now) {
   timers_.advance(now, this);
   turns_in_batch_ = 0;
   next_look_ = std::min(kTurnsBeforeLook, options_.turns_per_run);
+  if (careful_batches_ > 0) --careful_batches_;
   do {
     Cell* cell = next_runnable();
     if (cell == nullptr) break;
@@ -129,17 +131,28 @@ Cell* Worker::next_runnable() {
   return cell;
 }
 
-// Looks at the clock after 4, 16, 64 turns and every 64 from there: cheap turns hardly pay for it, costly ones do not
-// hold the worker for a whole batch.
+// Looks at the clock after 4, 16, 64 turns and every 64 from there, which cheap turns hardly feel. Costly ones overrun
+// the batch by up to 64 of them, once: the worker then looks after every 4, until long no batch was that costly.
 bool Worker::batch_is_over() {
   if (turns_in_batch_ < next_look_) [[likely]]
     return false;
 #ifndef PLX_BUG_RUN_WITHOUT_TURN_BUDGET
   if (turns_in_batch_ >= options_.turns_per_run) return true;
 #endif
-  next_look_ = turns_in_batch_ < kTurnsPerLook ? next_look_ * 4 : turns_in_batch_ + kTurnsPerLook;
-  next_look_ = std::min(next_look_, options_.turns_per_run);
-  return runtime_.executor().now() - now_ >= options_.batch_time_max;
+  Duration spent = runtime_.executor().now() - now_;
+  if (spent >= options_.batch_time_max) {
+#ifndef PLX_BUG_RUN_WITHOUT_TIME_BUDGET
+    if (careful_batches_ > 0 || spent >= 2 * options_.batch_time_max) careful_batches_ = kCarefulBatches;
+    return true;
+#endif
+  }
+  std::size_t step = kTurnsPerLook;
+  if (careful_batches_ > 0)
+    step = kTurnsBeforeLook;
+  else if (turns_in_batch_ < kTurnsPerLook)
+    step = 3 * turns_in_batch_;
+  next_look_ = std::min(turns_in_batch_ + step, options_.turns_per_run);
+  return false;
 }
 
 // Whether the run has no turn left for what comes next, else counts that. A run's first turn was counted as its run.

@@ -254,8 +254,9 @@ class Worker final : public env::Worker {
   std::size_t free_cell_count_ = 0;
   std::uint64_t last_correlation_;
   Published<std::size_t> turns_in_batch_{0};
-  std::size_t next_look_ = 0;       // at the clock, in turns of the batch
-  std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
+  std::size_t next_look_ = 0;        // at the clock, in turns of the batch
+  std::size_t careful_batches_ = 0;  // still to come, which look at the clock more often
+  std::size_t costly_batches_ = 0;   // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;
   WorkerCounters counters_;
