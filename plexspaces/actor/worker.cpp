@@ -39,6 +39,7 @@ Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
       pool_(runtime.depot_),
       timers_(now) {
   moves_in_ = options_.move_every_turns;
+  if (options_.pick || moves_in_ > 0) unusual_ |= kSteered;
 }
 
 Worker::~Worker() = default;
@@ -52,7 +53,7 @@ TimePoint Worker::run_batch(TimePoint now) {
   timers_.advance(now, this);
   turns_in_batch_ = 0;
   next_look_ = std::min(kTurnsBeforeLook, options_.turns_per_run);
-  if (careful_batches_ > 0) --careful_batches_;
+  if (careful_batches_ > 0 && --careful_batches_ == 0) unusual_ &= static_cast<std::uint8_t>(~kCareful);
   do {
     Cell* cell = next_runnable();
     if (cell == nullptr) break;
@@ -116,9 +117,12 @@ void Worker::unschedule(Cell& cell) {
 Cell* Worker::next_runnable() {
   Cell* cell = run_head_;
   if (cell == nullptr) return nullptr;
-  if (options_.pick && runnable_ > 1) [[unlikely]] {
+  if (unusual_ != 0) [[unlikely]] {
+    run_began_ = turns_in_batch_;
+    next_look_ = std::min(next_look_, run_began_ + kTurnsBeforeLook);
     Cell* before = nullptr;
-    for (std::size_t n = options_.pick(runnable_); n > 0; --n) before = std::exchange(cell, cell->run_next);
+    if (options_.pick && runnable_ > 1)
+      for (std::size_t n = options_.pick(runnable_); n > 0; --n) before = std::exchange(cell, cell->run_next);
     if (before != nullptr) {
       before->run_next = cell->run_next;
       if (run_tail_ == cell) run_tail_ = before;
@@ -131,8 +135,9 @@ Cell* Worker::next_runnable() {
   return cell;
 }
 
-// Looks at the clock after 4, 16, 64 turns and every 64 from there, which cheap turns hardly feel. Costly ones overrun
-// the batch by up to 64 of them, once: the worker then looks after every 4, until long no batch was that costly.
+// Looks at the clock after 4, 16, 64 turns of the batch and every 64 from there, which cheap turns hardly feel. Costly
+// ones overrun the batch by up to 64 of them, once: the worker then counts anew in each run, until for long no batch
+// was that costly.
 bool Worker::batch_is_over() {
   if (turns_in_batch_ < next_look_) [[likely]]
     return false;
@@ -140,17 +145,18 @@ bool Worker::batch_is_over() {
   if (turns_in_batch_ >= options_.turns_per_run) return true;
 #endif
   Duration spent = runtime_.executor().now() - now_;
+  bool careful = (unusual_ & kCareful) != 0;
   if (spent >= options_.batch_time_max) {
 #ifndef PLX_BUG_RUN_WITHOUT_TIME_BUDGET
-    if (careful_batches_ > 0 || spent >= 2 * options_.batch_time_max) careful_batches_ = kCarefulBatches;
+    if (careful || spent >= 2 * options_.batch_time_max) {
+      careful_batches_ = kCarefulBatches;
+      unusual_ |= kCareful;
+    }
     return true;
 #endif
   }
-  std::size_t step = kTurnsPerLook;
-  if (careful_batches_ > 0)
-    step = kTurnsBeforeLook;
-  else if (turns_in_batch_ < kTurnsPerLook)
-    step = 3 * turns_in_batch_;
+  std::size_t turns = careful ? turns_in_batch_ - run_began_ : std::size_t{turns_in_batch_};
+  std::size_t step = turns < kTurnsPerLook ? std::max(3 * turns, kTurnsBeforeLook) : kTurnsPerLook;
   next_look_ = std::min(turns_in_batch_ + step, options_.turns_per_run);
   return false;
 }
@@ -210,13 +216,14 @@ void Worker::run(Cell& cell) {
       if (end_as_told(cell)) return;
       continue;
     }
-    if (options_.move_every_turns > 0 && moves_in_ > 0 && --moves_in_ == 0) [[unlikely]] {
-      moves_in_ = options_.move_every_turns;
-      Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
-      if (&next != this && give(cell, next)) return;
+    if ((unusual_ & kSteered) != 0) [[unlikely]] {
+      if (options_.move_every_turns > 0 && --moves_in_ == 0) {
+        moves_in_ = options_.move_every_turns;
+        Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
+        if (&next != this && give(cell, next)) return;
+      }
+      if (options_.pick && handled) return schedule(cell);  // the simulator chooses the actor of each turn
     }
-    if (options_.pick && handled) [[unlikely]]
-      return schedule(cell);  // the simulator chooses the actor of each turn
   }
 }
 

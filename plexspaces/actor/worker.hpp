@@ -246,7 +246,11 @@ class Worker final : public env::Worker {
   const RequestContextPtr* request_ = nullptr;              // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn, in the running turn
-  std::size_t moves_in_ = 0;    // turns until the next forced move
+  // What makes the turn loop leave its straight path. kSteered: a test forces moves or picks actors. kCareful: some
+  // turns have been costly of late.
+  enum Unusual : std::uint8_t { kSteered = 1, kCareful = 2 };
+  std::uint8_t unusual_ = 0;
+  std::size_t moves_in_ = 0;  // turns until the next forced move
   Cell* run_head_ = nullptr;
   Cell* run_tail_ = nullptr;
   std::size_t runnable_ = 0;
@@ -255,7 +259,8 @@ class Worker final : public env::Worker {
   std::uint64_t last_correlation_;
   Published<std::size_t> turns_in_batch_{0};
   std::size_t next_look_ = 0;        // at the clock, in turns of the batch
-  std::size_t careful_batches_ = 0;  // still to come, which look at the clock more often
+  std::size_t careful_batches_ = 0;  // still to come
+  std::size_t run_began_ = 0;        // in turns of the batch; of one that is unusual
   std::size_t costly_batches_ = 0;   // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;

@@ -65,7 +65,7 @@ void Worker::turn(Cell& cell, Envelope* envelope) {
   if (!input_taken_) release_envelope(&pool_, envelope);
 }
 
-inline void Worker::handle(Cell& cell, Envelope* envelope) {
+[[gnu::always_inline]] inline void Worker::handle(Cell& cell, Envelope* envelope) {
   running_message_ = envelope->type;
   request_ = request_of(*envelope);
   Context context(*this, cell, envelope);
