@@ -53,18 +53,7 @@ bool Worker::expired(Cell& cell, Envelope* envelope) {
   return true;
 }
 
-void Worker::turn(Cell& cell, Envelope* envelope) {
-  if (expired(cell, envelope)) return;
-  if (cell.extras != nullptr && cell.extras->activation != nullptr) [[unlikely]]
-    return faceted_turn(cell, EnvelopePtr(envelope, {&pool_}));
-  running_ = &cell;
-  input_taken_ = false;
-  handle(cell, envelope);
-  running_ = nullptr;
-  request_ = nullptr;
-  if (!input_taken_) release_envelope(&pool_, envelope);
-}
-
+// Inlined into each turn: a call of its own is one twentieth of a hop.
 [[gnu::always_inline]] inline void Worker::handle(Cell& cell, Envelope* envelope) {
   running_message_ = envelope->type;
   request_ = request_of(*envelope);
@@ -76,6 +65,18 @@ void Worker::turn(Cell& cell, Envelope* envelope) {
   } catch (...) {
     crash(cell, envelope, kNotAnException);
   }
+}
+
+void Worker::turn(Cell& cell, Envelope* envelope) {
+  if (expired(cell, envelope)) return;
+  if (cell.extras != nullptr && cell.extras->activation != nullptr) [[unlikely]]
+    return faceted_turn(cell, EnvelopePtr(envelope, {&pool_}));
+  running_ = &cell;
+  input_taken_ = false;
+  handle(cell, envelope);
+  running_ = nullptr;
+  request_ = nullptr;
+  if (!input_taken_) release_envelope(&pool_, envelope);
 }
 
 void Worker::handle_in_place_of_input(Cell& cell, EnvelopePtr message) {
