@@ -176,22 +176,21 @@ void Worker::run(Cell& cell) {
   ++turns_in_batch_;  // so that runs without a turn end the batch too
   if ((cell.flags & Cell::kStopping) != 0 && end_as_told(cell)) [[unlikely]]
     return;
-  bool first = true;
-  bool handled = false;  // a user message
+  enum : unsigned { kOrder = 1, kMessage = 2 };
+  unsigned done = 0;  // what this run has had
   for (;;) {
     if (cell.extras != nullptr && cell.extras->system_head != nullptr) [[unlikely]] {
-      if (share_is_spent(first)) [[unlikely]]
+      if (share_is_spent(done == 0)) [[unlikely]]
         return schedule(cell);
-      first = false;
+      done |= kOrder;
       Extras& extras = *cell.extras;
       Envelope* envelope = extras.system_head;
       extras.system_head = envelope->next;
       system_turn(cell, envelope);
     } else if (cell.head != nullptr && (cell.flags & Cell::kWaiting) == 0) {
-      if (share_is_spent(first)) [[unlikely]]
+      if (share_is_spent(done == 0)) [[unlikely]]
         return schedule(cell);
-      first = false;
-      handled = true;
+      done = kMessage;
       Envelope* envelope = cell.head;
       cell.head = envelope->next;
       cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
@@ -222,7 +221,7 @@ void Worker::run(Cell& cell) {
         Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
         if (&next != this && give(cell, next)) return;
       }
-      if (options_.pick && handled) return schedule(cell);  // the simulator chooses the actor of each turn
+      if (options_.pick && done >= kMessage) return schedule(cell);  // the simulator chooses the actor of each turn
     }
   }
 }
