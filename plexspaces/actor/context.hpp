@@ -5,6 +5,7 @@
 #include <coroutine>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -85,7 +86,7 @@ class Context {
   /// through. @error kResourceExhausted: actors_max. That of its on_start(), or kInternal when that has thrown.
   template <class A, class... Args>
   Result<ActorRef<A>> spawn(Args&&... args) {
-    return runtime().spawn_on<A>(*worker_, nullptr, std::forward<Args>(args)...);
+    return runtime().spawn_on<A>(*worker_, nullptr, {}, std::forward<Args>(args)...);
   }
 
   /// Starts an actor that is linked to this one, its parent, before its on_start(). When it fails to start, no exit
@@ -94,7 +95,13 @@ class Context {
   template <class A, class... Args>
   Result<ActorRef<A>> spawn_linked(Args&&... args) {
     PLX_TRY_STATUS(worker_->check_reach(*cell_, runtime().node_id()));
-    return runtime().spawn_on<A>(*worker_, cell_, std::forward<Args>(args)...);
+    return runtime().spawn_on<A>(*worker_, cell_, {}, std::forward<Args>(args)...);
+  }
+  /// As spawn_linked(), with a name as Runtime::spawn() gives it; empty for none.
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn_linked_as(std::string_view name, Args&&... args) {
+    PLX_TRY_STATUS(worker_->check_reach(*cell_, runtime().node_id()));
+    return runtime().spawn_on<A>(*worker_, cell_, name, std::forward<Args>(args)...);
   }
 
   /// Waits for the end of `target`: `co_await ctx.ended(child, 5s)` is its reason, at once noproc when there is no such

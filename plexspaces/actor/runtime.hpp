@@ -119,8 +119,9 @@ class Runtime {
   static Runtime* of(NodeId node);
 
   // For the library.
+  void log(const std::string& line) const { log_(line); }
   template <class A, class... Args>
-  Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args);
+  Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::Cell* parent, std::string_view name, Args&&... args);
   Status send(ActorId to, detail::Envelope* envelope);
   void send_reply_from_outside(detail::Envelope* reply);  // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
@@ -194,17 +195,24 @@ Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
 }  // namespace detail
 
 template <class A, class... Args>
-Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args) {
+Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::Cell* parent, std::string_view name,
+                                      Args&&... args) {
+  if (!name.empty()) PLX_TRY_STATUS(reserve_name(std::string(name), &detail::kTypeTag<A>));
   detail::Cell* cell = worker.new_cell();
-  if (cell == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
+  if (cell == nullptr) {
+    if (!name.empty()) release_name(std::string(name));
+    return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
+  }
   Actor* actor;
   try {
     actor = detail::construct_actor<A>(&worker, *cell, std::forward<Args>(args)...);
   } catch (...) {
+    if (!name.empty()) release_name(std::string(name));
     worker.return_cell(*cell);
     throw;
   }
   worker.start_cell(*cell, actor);
+  if (!name.empty()) worker.name_cell(*cell, std::string(name));
   ActorId id = cell->id();
   if (parent != nullptr) {
     if (Status linked = worker.adopt_child(*parent, *cell); !linked) {

@@ -123,6 +123,7 @@ class Worker final : public env::Worker {
   static void* allocate_actor(Worker* worker, Cell& cell, std::size_t bytes, std::size_t align);
   static void free_actor_memory(Worker* worker, Cell& cell);
   void start_cell(Cell& cell, Actor* actor);
+  void name_cell(Cell& cell, std::string name);  // that was reserved
   Status start_or_end(Cell& cell);  // runs on_start(); when that fails the actor ends
   void ask_to_stop(Cell& cell);     // after the turn that it is in, and when its facets agree
   void stop_cell(Cell& cell);       // after the turn that it is in

@@ -83,6 +83,11 @@ void Worker::start_cell(Cell& cell, Actor* actor) {
   WorkerCounters::add(counters_.spawned);
 }
 
+void Worker::name_cell(Cell& cell, std::string name) {
+  runtime_.publish_name(name, cell.id());
+  extras(cell).name = std::move(name);
+}
+
 void Worker::ask_to_stop(Cell& cell) {
   Activation* activation = cell.extras != nullptr ? cell.extras->activation.get() : nullptr;
   if (activation == nullptr)

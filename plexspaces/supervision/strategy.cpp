@@ -10,27 +10,10 @@ namespace {
 
 constexpr std::size_t kFirstStamps = 4;
 
-// The child, and its siblings that are started anew with it.
-Plan restart_of(const SupervisorState& state, std::size_t child) {
-  std::size_t count = state.children.size();
-  switch (state.strategy) {
-    case one_for_all:
-      return {Plan::Kind::kRestart, 0, count};
-    case rest_for_one:
-#ifdef PLX_BUG_REST_RESTARTS_ALL
-      return {Plan::Kind::kRestart, 0, count};
-#else
-      return {Plan::Kind::kRestart, child, count};
-#endif
-    default:
-      return {Plan::Kind::kRestart, child, child + 1};
-  }
-}
-
 // INV-M7: the intensity is counted on the monotonic clock, for all children together.
 Plan restart_or_give_up(const SupervisorState& state, std::size_t child, TimePoint now) {
   if (!state.restarts.allows(now)) return {Plan::Kind::kGiveUp, child, child + 1};
-  return restart_of(state, child);
+  return restart_plan(state, child);
 }
 
 bool ends_supervisor(const SupervisorState& state, std::size_t child) {
@@ -65,6 +48,23 @@ void RestartWindow::add(TimePoint now) {
   }
   std::size_t at = oldest_ + count_++;
   ring_[at < ring_.size() ? at : at - ring_.size()] = now;
+}
+
+// The child, and its siblings that are started anew with it.
+Plan restart_plan(const SupervisorState& state, std::size_t child) {
+  std::size_t count = state.children.size();
+  switch (state.strategy) {
+    case one_for_all:
+      return {Plan::Kind::kRestart, 0, count};
+    case rest_for_one:
+#ifdef PLX_BUG_REST_RESTARTS_ALL
+      return {Plan::Kind::kRestart, 0, count};
+#else
+      return {Plan::Kind::kRestart, child, count};
+#endif
+    default:
+      return {Plan::Kind::kRestart, child, child + 1};
+  }
 }
 
 bool is_restarted(RestartType type, ExitKind kind) {

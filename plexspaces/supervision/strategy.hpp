@@ -29,7 +29,7 @@ class RestartWindow {
   /// Whether another restart at `now` stays within the limit. Time stamps of exactly one period ago still count, as in
   /// OTP.
   bool allows(TimePoint now) const;
-  /// Counts a restart at `now`, not before any earlier one. allows(now) holds (checked).
+  /// Counts a restart at `now`. allows(now) holds (checked).
   void add(TimePoint now);
 
   const RestartLimit& limit() const { return limit_; }
@@ -86,6 +86,9 @@ bool is_restarted(RestartType type, ExitKind kind);
 /// A child has ended by itself: it was running, and nobody had asked its supervisor to stop it. For kRestart the caller
 /// adds the restart to the window.
 Plan on_child_exit(const SupervisorState& state, std::size_t child, const ExitReason& reason, TimePoint now);
+
+/// What a restart of the child is, whenever it comes to it: kRestart.
+Plan restart_plan(const SupervisorState& state, std::size_t child);
 
 /// The start of a child has failed while it was restarted: tries again, which is another restart.
 Plan on_restart_failed(const SupervisorState& state, std::size_t child, TimePoint now);

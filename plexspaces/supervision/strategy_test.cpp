@@ -148,8 +148,7 @@ TEST(BackoffTest, DelaysGrowByTheFactorUpToTheMaximumWithinTheJitter) {
     for (std::uint32_t i = 0; i < attempt && plain < static_cast<double>(backoff.max.count()); ++i)
       plain *= backoff.factor;
     plain = std::min(plain, static_cast<double>(backoff.max.count()));
-    auto delay = static_cast<double>(
-        backoff_delay(backoff, attempt, *rc::gen::arbitrary<std::uint64_t>()).count());
+    auto delay = static_cast<double>(backoff_delay(backoff, attempt, *rc::gen::arbitrary<std::uint64_t>()).count());
     RC_ASSERT(delay >= plain * (1 - backoff.jitter) * 0.999999 - 1);
     RC_ASSERT(delay <= plain * (1 + backoff.jitter) * 1.000001 + 1);
     RC_ASSERT(delay <= static_cast<double>(backoff.max.count()));
