@@ -124,9 +124,9 @@ class Worker final : public env::Worker {
   static void free_actor_memory(Worker* worker, Cell& cell);
   void start_cell(Cell& cell, Actor* actor);
   void name_cell(Cell& cell, std::string name);  // that was reserved
-  Status start_or_end(Cell& cell);  // runs on_start(); when that fails the actor ends
-  void ask_to_stop(Cell& cell);     // after the turn that it is in, and when its facets agree
-  void stop_cell(Cell& cell);       // after the turn that it is in
+  Status start_or_end(Cell& cell);               // runs on_start(); when that fails the actor ends
+  void ask_to_stop(Cell& cell);                  // after the turn that it is in, and when its facets agree
+  void stop_cell(Cell& cell);                    // after the turn that it is in
   bool close_if_idle(Cell& cell);
   void end(Cell& cell);  // no turn of it runs
 
