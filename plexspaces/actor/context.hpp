@@ -367,6 +367,9 @@ void Context::run_task(Start start) {
     if constexpr (std::is_void_v<Value>) {
       handle.promise().take();
       turn.context.template complete<M>(Status());
+    } else if constexpr (std::is_same_v<Value, NoReply>) {
+      handle.promise().take();
+      turn.context.must_be_deferred();
     } else if constexpr (detail::IsResult<Value>::value) {
       turn.context.template complete<M>(handle.promise().take());
     } else {
