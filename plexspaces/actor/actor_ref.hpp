@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "plexspaces/actor/actor_id.hpp"
+#include "plexspaces/actor/mailbox.hpp"
 #include "plexspaces/actor/message.hpp"
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/error.hpp"
@@ -40,9 +41,18 @@ class ActorRef {
   explicit operator bool() const { return static_cast<bool>(id_); }
 
   /// Sends `message`; inside a handler the handler's actor is the sender.
-  /// @error kResourceExhausted: the mailbox is full; the message is a dead letter. kNotFound: the runtime has ended.
+  /// @error kResourceExhausted: the mailbox is full; the message is a dead letter. What another policy does: Overflow.
+  /// kInvalidArgument: it is larger than message_bytes_max. kNotFound: the runtime has ended.
   template <class M>
   Status tell(M&& message) const;
+  /// As tell(); a message that has waited `ttl` for its turn is a dead letter (expired) instead.
+  template <class M>
+  Status tell(M&& message, Ttl ttl) const;
+
+  /// Sends `message` and waits on this thread while the mailbox is full. Not inside an actor: there, co_await
+  /// ctx.send() (refused with kFailedPrecondition). @error as Context::send().
+  template <class M>
+  Status send(M&& message, Duration within) const;
 
   /// Asks and waits on this thread. Not inside an actor: there, co_await ctx.ask() (refused with kFailedPrecondition).
   /// @error as Context::ask().
