@@ -15,29 +15,20 @@ void must(const Status& status, std::string_view what) {
   if (!status) throw std::runtime_error(fmt::format("{}: {}", what, status.error().message()));
 }
 
-// TEMPORARY until the stash is on main.
-template <class C>
-bool keep(C& context) {
-  if constexpr (requires { context.stash(); }) return context.stash().has_value();
-  else throw std::runtime_error("no stash");
-}
-template <class C>
-void put_back(C& context) {
-  if constexpr (requires { context.unstash_all(); }) context.unstash_all();
-}
-
 }  // namespace
 
 // The order of these steps is gen_statem's.
 void FsmCore::step(Context& context, const Step& step) {
-  if (step.postponed && keep(context)) ++postponed_;  // else it is a dead letter, and its asker knows
+  if (step.postponed && context.stash()) ++postponed_;  // else it is a dead letter, and its asker knows
+#ifndef PLX_BUG_EVENT_TIMEOUT_STAYS
   cancel(context, step.event_timeout);
+#endif
   if (step.changed) cancel(context, step.state_timeout);
 
   bool retry = step.changed && postponed_ > 0;
   if (retry || !step.events.empty()) mark_end(context);
   if (retry) {
-    put_back(context);
+    context.retry_stashed();
     postponed_ = 0;
   }
   for (auto event = step.events.rbegin(); event != step.events.rend(); ++event)
@@ -97,7 +88,9 @@ void FsmCore::start(Context& context, const FsmTimeout* timeout, Duration after)
 }
 
 void FsmCore::mark_end(Context& context) {
+#ifndef PLX_BUG_ZERO_TIMEOUT_FIRST
   if (std::exchange(marked_, true)) return;
+#endif
   must(context.continue_with(FsmEvent{}), "an order to itself");
 }
 
