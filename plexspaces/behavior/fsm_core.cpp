@@ -43,8 +43,8 @@ void FsmCore::step(Context& context, const Step& step) {
     if (action.cancel) continue;
     bool outlives_state = action.timeout != step.state_timeout && action.timeout != step.event_timeout;
     if (!outlives_state && !action.timeout->handled[step.state])
-      throw std::logic_error(fmt::format("{} is set in a state that has no handler for it (PLX-BEH-0002)",
-                                         action.timeout->name));
+      throw std::logic_error(
+          fmt::format("{} is set in a state that has no handler for it (PLX-BEH-0002)", action.timeout->name));
     start(context, action.timeout, action.after);
   }
   if (!zero_.empty()) mark_end(context);

@@ -57,9 +57,9 @@ struct FsmTimeoutAction {
 class FsmCore {
  public:
   struct Step {
-    bool changed = false;   // to another state
+    bool changed = false;    // to another state
     bool postponed = false;  // the event of the turn
-    std::size_t state = 0;  // the index of the state after it
+    std::size_t state = 0;   // the index of the state after it
     const FsmTimeout* state_timeout = nullptr;
     const FsmTimeout* event_timeout = nullptr;
     std::span<const FsmTimeoutAction> timeouts;

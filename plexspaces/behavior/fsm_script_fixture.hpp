@@ -23,7 +23,7 @@ inline constexpr int kKinds = kFirstTimeout + kTimeouts;
 enum Which { kStateTimeout, kEventTimeout, kX, kY };
 
 inline constexpr Duration kZero{0};
-inline constexpr Duration kLong{1000h};   // never comes
+inline constexpr Duration kLong{1000h};  // never comes
 inline constexpr Duration kCancel{-1};
 
 struct SetTimeout {

@@ -79,7 +79,8 @@ namespace detail {
 // The states of a machine by index: of an enum in the order of its PLX_ENUM, of a variant in its own.
 template <class State>
 struct FsmStates {
-  static_assert(DescribedEnum<State>, "the states of a machine are an enum with PLX_ENUM, or a std::variant of structs");
+  static_assert(DescribedEnum<State>,
+                "the states of a machine are an enum with PLX_ENUM, or a std::variant of structs");
   static constexpr std::size_t kCount = kListing<State>.values.size();
   template <std::size_t I>
   using Tag = In<static_cast<State>(kListing<State>.values[I].value)>;
@@ -314,8 +315,8 @@ class GenFsm : public Actor {
     if (!entered_) [[unlikely]]
       throw std::logic_error("on_start() of the class does not return GenFsm::on_start(context) (PLX-BEH-0003)");
     const MessageInfo* type = context.message_info();
-    bool handled = ((type == &message_info<Es>() ? (deliver<Es, true>(context.message<Es>(), context), true) : false) ||
-                    ...);
+    bool handled =
+        ((type == &message_info<Es>() ? (deliver<Es, true>(context.message<Es>(), context), true) : false) || ...);
     if (handled) return;
     if (type != &message_info<detail::FsmEvent>()) return context.unhandled();
     core().receive(*this, context);
@@ -395,13 +396,13 @@ class GenFsm : public Actor {
 
   template <class E>
   static consteval bool handled_in_all_states() {
-    return []<std::size_t... I>(std::index_sequence<I...>) { return ((route<I, E>() != Route::kNone) && ...); }
-    (Indices());
+    return
+        []<std::size_t... I>(std::index_sequence<I...>) { return ((route<I, E>() != Route::kNone) && ...); }(Indices());
   }
   template <class E>
   static consteval bool handled_in_some_state() {
-    return []<std::size_t... I>(std::index_sequence<I...>) { return ((route<I, E>() != Route::kNone) || ...); }
-    (Indices());
+    return
+        []<std::size_t... I>(std::index_sequence<I...>) { return ((route<I, E>() != Route::kNone) || ...); }(Indices());
   }
   template <std::size_t I, class E>
   static consteval bool handles() {
@@ -423,8 +424,8 @@ class GenFsm : public Actor {
   static Handler describe() {
     return []<std::size_t... I>(std::index_sequence<I...>) {
       static_assert((handles<I, E>() && ...));
-      return Handler{&message_info<E>(), (reads<I, E>() && ...),
-                     (detail::TaskTraits<Returned<I, E>>::kIsTask || ...), true};
+      return Handler{&message_info<E>(), (reads<I, E>() && ...), (detail::TaskTraits<Returned<I, E>>::kIsTask || ...),
+                     true};
     }(Indices());
   }
   static std::span<const Handler, sizeof...(Es) + 1> all_handlers() {
@@ -467,16 +468,17 @@ class GenFsm : public Actor {
     auto& self = static_cast<Self&>(*this);
     constexpr Route kRoute = route<I, E>();
     if constexpr (kRoute == Route::kNone) {
-      throw std::logic_error(fmt::format("the state {} has no handler for {} (PLX-BEH-0002)", States::name(I),
-                                         detail::event_name<E>()));
+      throw std::logic_error(
+          fmt::format("the state {} has no handler for {} (PLX-BEH-0002)", States::name(I), detail::event_name<E>()));
     } else {
       using R = Returned<I, E>;
       constexpr bool kDefault = kRoute == Route::kAnyEvent || kRoute == Route::kAnyBoth;
       auto tag = [this]() -> decltype(auto) { return States::template get<I>(state_); };
       if constexpr (detail::TaskTraits<R>::kIsTask) {
         using Input = std::conditional_t<kMessage, E, detail::FsmEvent>;
-        context.run_task<Input>(
-            [&](Context& lasting) { return wait_for<E, kMessage, kDefault>(call<I, E>(self, tag(), event, lasting), lasting); });
+        context.run_task<Input>([&](Context& lasting) {
+          return wait_for<E, kMessage, kDefault>(call<I, E>(self, tag(), event, lasting), lasting);
+        });
       } else if constexpr (std::is_void_v<R>) {
         call<I, E>(self, tag(), event, context);
         settle<E, kMessage, kDefault>(context, Transition());
@@ -538,9 +540,10 @@ class GenFsm : public Actor {
   }
 
   Error not_answered(std::string_view event) const {
-    return Error(Code::kFailedPrecondition,
-                 fmt::format("in its state {} the machine has no answer to {}", States::name(States::index(state_)), event),
-                 "PLX-BEH-0001");
+    return Error(
+        Code::kFailedPrecondition,
+        fmt::format("in its state {} the machine has no answer to {}", States::name(States::index(state_)), event),
+        "PLX-BEH-0001");
   }
 
   template <class E, bool kMessage>

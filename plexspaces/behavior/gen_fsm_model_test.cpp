@@ -1,9 +1,9 @@
 // GenFsm against a model of gen_statem's rules, and against gen_statem.
 #include <algorithm>
 #include <array>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
-#include <cstdint>
 #include <deque>
 #include <filesystem>
 #include <fstream>

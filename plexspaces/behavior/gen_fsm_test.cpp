@@ -9,47 +9,15 @@
 
 #include <gtest/gtest.h>
 
-#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/behavior/behavior_fixture.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/sim/executor.hpp"
-#include "plexspaces/sim/world.hpp"
 
 namespace plexspaces {
 namespace {
 
 using Trace = std::vector<std::string>;
 
-// A runtime under virtual time.
-class FsmTest : public testing::Test {
- protected:
-  FsmTest() : executor_(world_, {.workers = 1}), runtime_(executor_, types_) {
-    runtime_.set_log([this](const std::string& line) { log_.push_back(line); });
-    EXPECT_TRUE(runtime_.start());
-  }
-  void settle() {
-    executor_.run_for(1ms, 100'000);
-  }
-  void pass(Duration time) { executor_.run_for(time, 1'000'000); }
-
-  template <class A, class M>
-  Result<ReplyOf<M>> ask(ActorRef<A> actor, M message) {
-    std::optional<Result<ReplyOf<M>>> answer;
-    detail::Envelope* envelope = detail::make_envelope(nullptr, std::move(message), 0);
-    auto sink = make_sink([&](Answer given) { answer.emplace(given.template take<ReplyOf<M>>()); });
-    envelope->sender = reinterpret_cast<std::uint64_t>(sink.release());
-    envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
-    static_cast<void>(runtime_.send(actor.id(), envelope));
-    settle();
-    if (!answer) return fail(Code::kUnknown, "no answer yet");
-    return *std::move(answer);
-  }
-
-  sim::World world_{1};
-  sim::SimExecutor executor_;
-  Types types_;
-  Runtime runtime_;
-  Trace log_;
-};
+class FsmTest : public BehaviorTest {};
 
 // ---- a door --------------------------------------------------------------------------------------------------------
 
@@ -86,9 +54,7 @@ class DoorMachine : public GenFsm<DoorMachine, Door, Code4, Push, Pull, Lock, Ge
     if (code.digits != 1234) return keep_state().reply(false);
     return next_state(Door::kClosed).reply(true);
   }
-  Result<bool> handle(AnyState, const Code4&, Context&) {
-    return fail(Code::kFailedPrecondition, "it is not locked");
-  }
+  Result<bool> handle(AnyState, const Code4&, Context&) { return fail(Code::kFailedPrecondition, "it is not locked"); }
   Transition handle(In<Door::kClosed>, const Pull&, Context&) { return next_state(Door::kOpen); }
   Transition handle(In<Door::kOpen>, const Push&, Context&) { return next_state(Door::kClosed); }
   Transition handle(In<Door::kOpen>, const StateTimeout&, Context&) {
