@@ -2,8 +2,10 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -20,6 +22,8 @@ class Runtime;
 
 namespace detail {
 
+inline constexpr std::string_view kActorRefName = "ActorRef";
+
 template <class T>
 struct IsResult : std::false_type {};
 template <class T>
@@ -29,7 +33,8 @@ struct IsResult<std::expected<T, Error>> : std::true_type {};
 
 /// A live actor of class `A`: an id, trivially copyable, never counted. It may outlive the actor and its runtime: a
 /// message to an actor that has ended is a dead letter, an ask gets kNotFound. An id of an earlier actor never reaches
-/// a later one. Threads: any.
+/// a later one. It may be a field of a message between plain actors; it means nothing outside its process, so a type
+/// that is addressed by key neither handles nor stores one. Threads: any.
 template <class A>
 class ActorRef {
  public:
@@ -60,6 +65,12 @@ class ActorRef {
   Result<ReplyOf<std::remove_cvref_t<M>>> ask(M&& message, Duration within) const;
 
   friend auto operator<=>(const ActorRef&, const ActorRef&) = default;
+
+  friend constexpr auto plx_describe(std::type_identity<ActorRef>) {
+    return detail::list_message<ActorRef>(detail::kActorRefName,
+                                          detail::FieldEntry<1, &ActorRef::node_>{"node", offsetof(ActorRef, node_)},
+                                          detail::FieldEntry<2, &ActorRef::id_>{"id", offsetof(ActorRef, id_)});
+  }
 
  private:
   NodeId node_;

@@ -69,7 +69,7 @@ Runtime::Runtime(env::Executor& executor, const Types& types, RuntimeOptions opt
   std::size_t place = 0;
   while (place < kRuntimesMax && places[place].load(std::memory_order_relaxed) != nullptr) ++place;
   PLX_CHECK(place < kRuntimesMax, "at most 1024 runtimes in a process");
-  node_id_ = {static_cast<std::uint16_t>(place), 0, ++last_incarnation};
+  node_id_ = {static_cast<std::uint32_t>(place), ++last_incarnation};
   for (std::size_t i = 0; i < executor_.worker_count(); ++i)
     workers_.push_back(std::make_unique<detail::Worker>(*this, static_cast<std::uint16_t>(i), executor_.now()));
   places[place].store(this, std::memory_order_release);
