@@ -297,6 +297,9 @@ class Context {
 
 namespace detail {
 
+/// What a behaviour's coroutine returns that has itself given the turn's result.
+struct Settled {};
+
 /// A turn that waits.
 struct OpenTurn {
   explicit OpenTurn(const Context& given) : context(given) {}
@@ -454,6 +457,8 @@ void Context::run_task(Start start) {
     if constexpr (std::is_void_v<Value>) {
       handle.promise().take();
       turn.context.template complete<M>(Status());
+    } else if constexpr (std::is_same_v<Value, detail::Settled>) {
+      handle.promise().take();
     } else if constexpr (std::is_same_v<Value, NoReply>) {
       handle.promise().take();
       turn.context.must_be_deferred();

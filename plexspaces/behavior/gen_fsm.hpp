@@ -105,7 +105,20 @@ struct FsmStates<std::variant<Ss...>> {
   static Tag<I> get(std::variant<Ss...>& state) {
     return *std::get_if<I>(&state);
   }
-  static std::string name(std::size_t index) { return fmt::format("#{}", index); }
+  template <class S>
+  static std::string name_of() {
+    if constexpr (Described<S>)
+      return std::string(kListing<S>.name);
+    else
+      return {};
+  }
+  // A number where the struct has no PLX_MESSAGE.
+  static std::string name(std::size_t index) {
+    std::string name;
+    std::size_t i = 0;
+    static_cast<void>(((i++ == index ? (name = name_of<Ss>(), true) : false) || ...));
+    return name.empty() ? std::to_string(index) : name;
+  }
 };
 
 template <class E>
@@ -148,7 +161,7 @@ constexpr std::string_view event_name() {
 ///     event with Reply      Replies<Reply>, that is a Transition with .reply(value or error), .reply_later(), or
 ///                           postponed; or Reply, Result<Reply>: the state is kept
 ///     each of these         also in a Result (an error goes to the asker, the state is kept), or as a Task: while it
-///                           waits no other event is handled, as in GenServer; it cannot postpone
+///                           waits no other event is handled, as in GenServer
 ///     AnyEvent              Transition; who asked a message with Reply gets kFailedPrecondition (PLX-BEH-0001), of
 ///                           unhandled() kUnimplemented and a dead letter. Or void
 ///
@@ -368,14 +381,24 @@ class GenFsm : public Actor {
     using Tag = typename States::template Tag<I>;
     if constexpr (requires(S& self, Tag tag, const E& event, Context& context) { self.handle(tag, event, context); })
       return Route::kExact;
-    else if constexpr (requires(S& self, Tag tag, AnyEvent event, Context& c) { self.handle(tag, event, c); })
+    else if constexpr (requires(S& self, Tag tag, const AnyEvent& event, Context& c) { self.handle(tag, event, c); })
       return Route::kAnyEvent;
-    else if constexpr (requires(S& self, const E& event, Context& c) { self.handle(AnyState(), event, c); })
+    else if constexpr (requires(S& self, const E& event, Context& c) { self.handle(kAnyState, event, c); })
       return Route::kAnyState;
-    else if constexpr (requires(S& self, AnyEvent event, Context& c) { self.handle(AnyState(), event, c); })
+    else if constexpr (requires(S& self, const AnyEvent& event, Context& c) { self.handle(kAnyState, event, c); })
       return Route::kAnyBoth;
     else
       return Route::kNone;
+  }
+
+  // What a handler that waits may refer to for as long as it likes.
+  static constexpr AnyState kAnyState{};
+  template <class E>
+  static constexpr E kTimeoutEvent{};
+  template <class E>
+  static const AnyEvent& any_event() {
+    static const AnyEvent event(detail::event_name<E>());
+    return event;
   }
 
   template <std::size_t I, class E, class S>
@@ -384,11 +407,11 @@ class GenFsm : public Actor {
     if constexpr (kRoute == Route::kExact)
       return self.handle(tag, event, context);
     else if constexpr (kRoute == Route::kAnyEvent)
-      return self.handle(tag, AnyEvent(detail::event_name<E>()), context);
+      return self.handle(tag, any_event<E>(), context);
     else if constexpr (kRoute == Route::kAnyState)
-      return self.handle(AnyState(), event, context);
+      return self.handle(kAnyState, event, context);
     else
-      return self.handle(AnyState(), AnyEvent(detail::event_name<E>()), context);
+      return self.handle(kAnyState, any_event<E>(), context);
   }
   template <std::size_t I, class E, class S = Self>
   using Returned = decltype(call<I, E, S>(std::declval<S&>(), std::declval<typename States::template Tag<I>>(),
@@ -441,7 +464,7 @@ class GenFsm : public Actor {
 
   template <class E>
   static void deliver_timeout(Actor& machine, Context& context) {
-    static_cast<GenFsm&>(machine).template deliver<E, false>(E(), context);
+    static_cast<GenFsm&>(machine).template deliver<E, false>(kTimeoutEvent<E>, context);
   }
   template <class E>
   static constexpr detail::FsmTimeout kTimeout{E::kName, &deliver_timeout<E>, kHandledIn<E>.data()};
@@ -489,7 +512,7 @@ class GenFsm : public Actor {
   }
 
   template <class E, bool kMessage, bool kDefault, class T>
-  Task<NoReply> wait_for(Task<T> handler, Context& context) {
+  Task<detail::Settled> wait_for(Task<T> handler, Context& context) {
     if constexpr (std::is_void_v<T>) {
       co_await std::move(handler);
       settle<E, kMessage, kDefault>(context, Transition());
@@ -497,7 +520,7 @@ class GenFsm : public Actor {
       T returned = co_await std::move(handler);
       settle<E, kMessage, kDefault>(context, std::move(returned));
     }
-    co_return NoReply{};
+    co_return detail::Settled{};
   }
 
   // Answers, then carries out the transition.
@@ -591,8 +614,8 @@ class GenFsm : public Actor {
       };
       if constexpr (requires { self.on_enter(States::template get<I>(state_), context); })
         take([&] { return self.on_enter(States::template get<I>(state_), context); });
-      else if constexpr (requires { self.on_enter(AnyState(), context); })
-        take([&] { return self.on_enter(AnyState(), context); });
+      else if constexpr (requires { self.on_enter(kAnyState, context); })
+        take([&] { return self.on_enter(kAnyState, context); });
     });
   }
 
