@@ -125,7 +125,7 @@ void Worker::system_turn(Cell& cell, Envelope* envelope) {
   if (envelope->type == &kStopOrder) {
     set_reason(cell, ExitReason::shutdown());
     ask_to_stop(cell);
-  } else if (is_exit_order(*envelope)) {
+  } else if (is_peer_order(*envelope)) {
     exit_turn(cell, envelope);
   } else if (activation != nullptr) {
     envelope->payload_as<ActivationTask>()(*activation);
@@ -169,9 +169,9 @@ void Worker::abandon_open_turn(Context& context) {
   Cell& cell = *context.cell_;
   OpenTurn* open = std::exchange(cell.extras->open, nullptr);
   cell.flags &= ~Cell::kWaiting;
+  input_taken_ = open->input_kept;
   open->~OpenTurn();
   pool_.free(open, block_class(sizeof(OpenTurn)));
-  input_taken_ = false;
 }
 
 // The handler has returned or thrown.
@@ -192,9 +192,10 @@ void Worker::close_open_turn(Cell& cell) {
   cell.flags &= ~Cell::kWaiting;
   Envelope* input = open->input;
   if (open->root) open->root.destroy();
+  bool kept = open->input_kept;
   open->~OpenTurn();
   pool_.free(open, block_class(sizeof(OpenTurn)));
-  release_envelope(&pool_, input);
+  if (!kept) release_envelope(&pool_, input);
 }
 
 // The actor ends while a turn waits: its asker learns that nobody answers.
@@ -247,7 +248,7 @@ Status Worker::start_or_end(Cell& cell) {
 void Worker::start_adopted(Cell& cell) {
   Status started = run_on_start(cell);
   if (started) return;
-  if (started.error().code() != Code::kInternal)
+  if (started.error().domain() != "PLX-ACT-0012")  // what was thrown is in the log already
     runtime_.log_(fmt::format("actor {} did not start: {}", describe(cell), started.error().message()));
   if (ExitLists* lists = lists_of(cell)) lists->reason = ExitReason::error(started.error().message());
   cell.flags = static_cast<std::uint16_t>((cell.flags & ~Cell::kStopHook) | Cell::kStopping);
