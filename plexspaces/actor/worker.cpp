@@ -140,9 +140,7 @@ Cell* Worker::next_runnable() {
 // Looks at the clock after 4, 16, 64 turns of the batch and every 64 from there, which cheap turns hardly feel. Costly
 // ones overrun the batch by up to 64 of them, once: the worker then counts anew in each run, until for long no batch
 // was that costly.
-bool Worker::batch_is_over() {
-  if (turns_in_batch_ < next_look_) [[likely]]
-    return false;
+bool Worker::look_at_clock() {
 #ifndef PLX_BUG_RUN_WITHOUT_TURN_BUDGET
   if (turns_in_batch_ >= options_.turns_per_run) return true;
 #endif

@@ -220,7 +220,8 @@ class Worker final : public env::Worker {
     return cell.queued.load(std::memory_order_relaxed) >= messages_max_ ||
            cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
   }
-  bool batch_is_over();
+  bool batch_is_over() { return turns_in_batch_ >= next_look_ && look_at_clock(); }
+  bool look_at_clock();
   bool share_is_spent(bool first);
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);

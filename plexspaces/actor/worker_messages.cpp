@@ -98,8 +98,8 @@ Status Worker::refuse_large(ActorId to, Envelope* envelope) {
 }
 
 Status Worker::tell(ActorId to, Envelope* envelope) {
-  if (running_ != nullptr) {
-    envelope->set_sender(running_->id());
+  if (const Cell* running = running_; running != nullptr) {
+    envelope->set_sender(running->id());
     if (request_ != nullptr) inherit_request(*envelope);
     if (effects_ != nullptr) [[unlikely]] {
       effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
