@@ -1,12 +1,12 @@
 // Who gets the worker, for how long, and what happens to those that hold it.
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
+#include <fstream>
 #include <future>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <set>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -249,6 +249,40 @@ class Library : public GenServer<Library, Go, Twice, ThrowNumber, Tick, Get> {
   std::function<void()> work_;
   std::int64_t calls_ = 0;
 };
+
+// docs-snippet: blocking
+struct Weigh {
+  using Reply = std::int64_t;  // bytes
+  std::string path;
+};
+PLX_MESSAGE(Weigh, (1, path));
+
+class Scales : public GenServer<Scales, Weigh> {
+ public:
+  Task<Result<std::int64_t>> handle(const Weigh& m, Context& ctx) {
+    auto weigh = [path = m.path]() -> Result<std::int64_t> {
+      std::ifstream file(path, std::ios::binary | std::ios::ate);
+      if (!file) return fail(Code::kNotFound, "no file " + path);
+      return static_cast<std::int64_t>(file.tellg());
+    };
+    Result<std::int64_t> bytes = co_await ctx.blocking(weigh);  // other actors of this worker run meanwhile
+    co_return bytes;
+  }
+};
+// docs-snippet-end
+
+TEST(BlockingTest, AHandlerReadsAFileWithoutHoldingItsWorker) {
+  SimulatedNode node;
+  auto scales = node.runtime.spawn<Scales>("");
+  std::string path = testing::TempDir() + "weighed-by-an-actor";
+  std::ofstream(path) << "twelve bytes";
+  auto weight = node.ask(*scales, Weigh{path});
+  auto nothing = node.ask(*scales, Weigh{path + "-not-there"});
+  node.run();
+  std::remove(path.c_str());
+  EXPECT_EQ(***weight, 12);
+  EXPECT_EQ((*nothing)->error().code(), Code::kNotFound);
+}
 
 TEST(BlockingTest, TheWorkerGoesOnWhileAnActorWaitsForWhatBlocks) {
   env::PosixExecutor executor({.workers = 1});
