@@ -17,8 +17,8 @@ struct MessageInfo {
   void (*destroy_reply)(void* value);  // null when there is nothing to do
 };
 
-/// Bytes that a value holds outside of itself: text, lists and what they hold. Of a protobuf class: 0, it does not
-/// tell.
+/// Bytes that a value holds outside of itself: text, lists and what they hold. Of a protobuf class: the
+/// length of its encoding.
 std::size_t dynamic_bytes(const ValueType& type, const void* value);
 
 namespace detail {

@@ -222,7 +222,7 @@ class Worker final : public env::Worker {
   void faceted_turn(Cell& cell, EnvelopePtr input);
   void run_through_facets(Cell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(Cell& cell, Envelope* envelope);
-  void inherit_request(Envelope& envelope);
+  void inherit_request(Envelope& envelope, const RequestContextPtr& request);
   void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
   bool expired(Cell& cell, Envelope* envelope);
   void answer_or_drop(Envelope* request, const Error& error);

@@ -318,7 +318,7 @@ bool Worker::begin_send(SendWait& wait, const Context& context, NodeId node, Act
     return false;
   };
   envelope->set_sender(cell.id());
-  if (request_ != nullptr) inherit_request(*envelope);
+  if (request_ != nullptr) inherit_request(*envelope, *request_);
   if (!to || node != runtime_.node_id() || table_.find(to.slot) == nullptr)
     return refuse(DeadLetterReason::kNoActor, gone_error());
   if (envelope->charge > runtime_.message_units_max())

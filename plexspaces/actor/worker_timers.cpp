@@ -61,7 +61,7 @@ Result<TimerRef> Worker::arm_timer(Cell& cell, Duration after, Duration period, 
   if (extras.timers->size() >= options_.timers_max)
     return fail(Code::kResourceExhausted, "the limit timers_max of the actor is reached: cancel some", "PLX-ACT-0029");
   message->set_sender(cell.id());
-  if (request_ != nullptr) inherit_request(*message);
+  if (request_ != nullptr) inherit_request(*message, *request_);
   auto* timer = ::new (pool_.allocate(kTimerBlock)) ActorTimer;
   timer->fire = &Worker::timer_fired;
   timer->cell = &cell;

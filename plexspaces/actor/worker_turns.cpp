@@ -16,10 +16,6 @@ namespace plexspaces::detail {
 
 namespace {
 
-const RequestContextPtr* request_of(const Envelope& envelope) {
-  return envelope.context != nullptr && envelope.context->request != nullptr ? &envelope.context->request : nullptr;
-}
-
 constexpr const char* kNotAnException = "an exception that is not a std::exception";
 
 }  // namespace
@@ -208,7 +204,7 @@ void Worker::drop_open_turn(Cell& cell) {
 Status Worker::run_on_start(Cell& cell) {
   cell.flags &= ~Cell::kStartHook;
   EnvelopePtr input(make_order(&pool_, kStartOrder), {&pool_});
-  if (request_ != nullptr) inherit_request(*input);
+  if (request_ != nullptr) inherit_request(*input, *request_);
   // Also within the turn of the actor that starts it.
   Cell* outer = std::exchange(running_, &cell);
   const RequestContextPtr* outer_request = std::exchange(request_, request_of(*input));

@@ -55,6 +55,20 @@ TEST(GenServerTest, ProtobufMessagesAreMessagesLikeDescribedStructs) {
   executor.stop();
 }
 
+TEST(GenServerTest, TheSizeOfAProtobufMessageCounts) {
+  env::PosixExecutor executor({.workers = 1});
+  Types types;
+  Runtime runtime(executor, types, {.message_bytes_max = 1'000});
+  ASSERT_TRUE(runtime.start());
+  auto lengths = runtime.spawn<Lengths>("");
+  google::protobuf::StringValue text;
+  text.set_value(std::string(2'000, 'x'));
+  EXPECT_EQ(lengths->tell(text).error().domain(), "PLX-ACT-0048");
+  EXPECT_EQ(lengths->ask(text, 5s).error().domain(), "PLX-ACT-0048");
+  EXPECT_EQ(lengths->ask(Total{}, 5s), 0);
+  executor.stop();
+}
+
 TEST(GenServerTest, TheInterfaceSaysWhatEachHandlerIs) {
   auto handlers = Lengths::interface();
   ASSERT_EQ(handlers.size(), 3u);
