@@ -132,6 +132,7 @@ class Runtime {
   static Runtime* of(NodeId node);
 
   // For the library.
+  void log(const std::string& line) const { log_(line); }
   template <class A, class... Args>
   Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args);
   template <class A, class... Args>

@@ -105,6 +105,7 @@ class Worker final : public env::Worker {
   void unhandled(Context& context);
   Status stash(Context& context);
   void unstash_all(Context& context);
+  void retry_stashed(Cell& cell);
 
   // Links, monitors and exits of the actor whose turn this is: see Context.
   Result<MonitorRef> monitor(Cell& cell, NodeId node, ActorId target);

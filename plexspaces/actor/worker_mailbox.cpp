@@ -470,6 +470,19 @@ void Worker::unstash_all(Context& context) {
   schedule_if_runnable(cell);
 }
 
+void Worker::retry_stashed(Cell& cell) {
+  MailboxState* state = cell.extras == nullptr ? nullptr : cell.extras->mailbox.get();
+  if (state == nullptr) return;
+  for (std::size_t i = state->stash.size(); i-- > 0;) {
+    Envelope* message = state->stash[i].message;
+    message->flags |= state->stash[i].flags;
+    prepend_any(cell, message);
+  }
+  state->stash.clear();
+  state->stash_units = 0;
+  schedule_if_runnable(cell);
+}
+
 // The actor has ended.
 void Worker::end_mailbox(MailboxState& state, ActorId id) {
   for (const Stashed& stashed : state.stash) {
