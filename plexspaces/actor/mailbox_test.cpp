@@ -194,7 +194,7 @@ Outcome send_eight(ActorRef<Desk> to) {
   return outcome;
 }
 
-TEST_P(PolicyTest, AFullMailboxDoesWhatItsPolicySaysAndEveryDropIsCounted) {  // INV-M3
+TEST_P(PolicyTest, AFullMailboxDoesWhatItsPolicySaysAndEveryDropIsCounted_INV_M3) {
   auto [overflow, local] = GetParam();
   MailboxOptions mailbox{.messages_max = 5, .overflow = overflow};
   Outcome outcome;
@@ -233,7 +233,7 @@ TEST_P(PolicyTest, AFullMailboxDoesWhatItsPolicySaysAndEveryDropIsCounted) {  //
   EXPECT_EQ(runtime_.dead_letters().front().message_type, "Item");
 }
 
-TEST_P(PolicyTest, AnAskToAFullMailboxLearnsItByAnErrorWhateverThePolicy) {  // INV-M3
+TEST_P(PolicyTest, AnAskToAFullMailboxLearnsItByAnErrorWhateverThePolicy_INV_M3) {
   auto [overflow, local] = GetParam();
   MailboxOptions mailbox{.messages_max = 2, .overflow = overflow};
   Answered oldest, newest;
@@ -292,7 +292,7 @@ std::vector<PolicyCase> all_policies() {
 
 INSTANTIATE_TEST_SUITE_P(Each, PolicyTest, testing::ValuesIn(all_policies()), name_of);
 
-TEST_F(MailboxTest, TheBytesOfOneActorsMailboxAreBoundedAlsoForMessagesOfMegabytes) {  // INV-M3
+TEST_F(MailboxTest, TheBytesOfOneActorsMailboxAreBoundedAlsoForMessagesOfMegabytes_INV_M3) {
   auto receiver = desk({.bytes_max = 20u << 20});
   settle();
   int told = 0;
@@ -305,7 +305,7 @@ TEST_F(MailboxTest, TheBytesOfOneActorsMailboxAreBoundedAlsoForMessagesOfMegabyt
   EXPECT_EQ(runtime_.mailbox_size(receiver.id()).bytes, 0u);
 }
 
-TEST_F(MailboxTest, AStalledActorThatDropsTheOldestKeepsTheNewestOfAnyNumber) {  // INV-M3
+TEST_F(MailboxTest, AStalledActorThatDropsTheOldestKeepsTheNewestOfAnyNumber_INV_M3) {
   auto receiver = desk({.messages_max = 10, .overflow = Overflow::kDropOldest});
   ASSERT_TRUE(receiver.tell(Nap{1}));
   settle();
@@ -320,7 +320,7 @@ TEST_F(MailboxTest, AStalledActorThatDropsTheOldestKeepsTheNewestOfAnyNumber) { 
   EXPECT_EQ(dead(DeadLetterReason::kDroppedOldest), 990u);
 }
 
-TEST_F(MailboxTest, WhatLinksAndTimersOweAnActorIsNeverDropped) {  // INV-M8
+TEST_F(MailboxTest, WhatLinksAndTimersOweAnActorIsNeverDropped_INV_M8) {
   ActorRef<Desk> receiver;
   perform(desk(), [&](Context& ctx) {
     receiver = *ctx.spawn_with<Desk>({.mailbox = {.messages_max = 2, .overflow = Overflow::kDropOldest}}, stage_);
@@ -422,7 +422,7 @@ TEST_F(MailboxTest, ATimersMessageHasThePriorityOfItsTypeAndContinueWithComesBef
 }
 
 // A sender that sends a random number of messages in a turn, of random levels.
-TEST(MailboxSimulationTest, EachSenderAndLevelStaysInOrderAndNobodyWaitsTooLongWhileAllMove) {  // INV-M1
+TEST(MailboxSimulationTest, EachSenderAndLevelStaysInOrderAndNobodyWaitsTooLongWhileAllMove_INV_M1) {
   std::uint64_t moves = 0;
   EXPECT_TRUE(rc::check([&] {
     auto seed = *rc::gen::arbitrary<std::uint64_t>();
@@ -575,7 +575,7 @@ class SendTest : public MailboxTest {
   }
 };
 
-TEST_F(SendTest, ThoseThatWaitGetRoomInTheOrderInWhichTheyCame) {  // INV-M1, INV-M3
+TEST_F(SendTest, ThoseThatWaitGetRoomInTheOrderInWhichTheyCame_INV_M1_INV_M3) {
   auto receiver = busy(10);
   std::vector<std::shared_ptr<Sent>> sent;
   for (int i = 1; i <= 6; ++i) {
@@ -742,7 +742,7 @@ TEST_F(SendTest, AMessageThatNeverFitsIsRefusedAtOnce) {
   EXPECT_EQ(status->error().code(), Code::kResourceExhausted);
 }
 
-TEST(MailboxSimulationTest, WhatASenderIsToldIsWhatHappensWhateverTheInterleaving) {  // INV-M1, INV-M3
+TEST(MailboxSimulationTest, WhatASenderIsToldIsWhatHappensWhateverTheInterleaving_INV_M1_INV_M3) {
   std::uint64_t moves = 0, in_vain = 0, let_in = 0;
   EXPECT_TRUE(rc::check([&] {
     auto seed = *rc::gen::arbitrary<std::uint64_t>();
@@ -1200,7 +1200,7 @@ TEST_F(DeadLetterTest, AReplyOverTheLimitIsAnErrorToTheAskerAlsoWhenItIsDeferred
 
 // ---- producers that are too fast (INV-M3) --------------------------------------------------------------------------
 
-TEST(MailboxSimulationTest, AProducerTenTimesTooFastFindsABoundedMailboxWhateverThePolicy) {  // INV-M3
+TEST(MailboxSimulationTest, AProducerTenTimesTooFastFindsABoundedMailboxWhateverThePolicy_INV_M3) {
   for (Overflow overflow : {Overflow::kReject, Overflow::kBlock, Overflow::kDropNewest, Overflow::kDropOldest}) {
     for (std::uint64_t seed = 0; seed < 5; ++seed) {
       MailboxTest sim(seed);
@@ -1288,7 +1288,7 @@ class Producer : public GenServer<Producer, Do> {
   std::atomic<int>& done_;
 };
 
-TEST(MailboxStressTest, ProducersOnRealThreadsFindABoundedMailboxWhateverThePolicy) {  // INV-M3, INV-M1
+TEST(MailboxStressTest, ProducersOnRealThreadsFindABoundedMailboxWhateverThePolicy_INV_M3_INV_M1) {
   for (Overflow overflow : {Overflow::kReject, Overflow::kDropNewest, Overflow::kDropOldest}) {
     env::PosixExecutor executor({.workers = 3});
     Types types;
@@ -1343,7 +1343,7 @@ TEST(MailboxStressTest, ProducersOnRealThreadsFindABoundedMailboxWhateverThePoli
   }
 }
 
-TEST(MailboxStressTest, AThreadThatSendsWaitsForRoomAndNothingIsLost) {  // INV-M3
+TEST(MailboxStressTest, AThreadThatSendsWaitsForRoomAndNothingIsLost_INV_M3) {
   env::PosixExecutor executor({.workers = 2});
   Types types;
   Runtime runtime(executor, types);

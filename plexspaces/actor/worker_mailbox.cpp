@@ -392,7 +392,11 @@ void Worker::let_in(Cell& cell) {
     }
     state->offers = order->next;
     --state->offer_count;
-    if (offer.decision->decide()) {
+    bool wanted = offer.decision->decide();
+#ifdef PLX_BUG_TAKEN_BACK_BUT_HANDLED
+    wanted = true;
+#endif
+    if (wanted) {
       append_own(cell, std::exchange(offer.message, nullptr));
       if (kind_of(cell).overflow == Overflow::kDropOldest) drop_oldest(cell);
       send_reply(begin_reply(order, 0, 0));

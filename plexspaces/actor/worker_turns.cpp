@@ -143,6 +143,9 @@ OpenTurn& Worker::open_turn(Context& context) {
 
 bool Worker::awaits(const Cell& cell, std::uint64_t correlation) {
   const OpenTurn* open = cell.extras->open;
+#ifdef PLX_BUG_REPLY_TO_WHOEVER_WAITS
+  correlation = open != nullptr && open->wait != nullptr ? open->wait->correlation : correlation;
+#endif
   return open != nullptr && open->wait != nullptr && open->wait->correlation == correlation;
 }
 
