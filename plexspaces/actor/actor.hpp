@@ -3,8 +3,12 @@
 
 #include <span>
 #include <string>
+#include <type_traits>
 
+#include "plexspaces/actor/exit.hpp"
 #include "plexspaces/actor/message.hpp"
+#include "plexspaces/actor/task.hpp"
+#include "plexspaces/base/error.hpp"
 
 namespace plexspaces {
 
@@ -13,8 +17,9 @@ class Context;
 /// One message that an actor type handles.
 struct Handler {
   const MessageInfo* message;
-  bool read;   // a const handler: leaves the state as it is
-  bool waits;  // a coroutine
+  bool read;            // a const handler: leaves the state as it is
+  bool waits;           // a coroutine
+  bool defers = false;  // answers later, by Context::defer()
 };
 
 /// The one virtual call of a turn. Behaviours (GenServer, ...) implement it; users derive from those.
@@ -31,7 +36,33 @@ class Actor {
 
   /// What receive() handles; constant for a type.
   virtual std::span<const Handler> handlers() const = 0;
+
+  /// Before the first message, on the actor's worker. Inside Context::spawn() it has run when spawn returns. An error,
+  /// or a throw, is spawn's error: the actor ends with it and handles nothing. From outside a worker, where nobody
+  /// waits for it, it is logged. Of an actor without facets.
+  virtual Status on_start(Context& context);
+
+  /// The last turn, whatever ends the actor but a kill, the failure of on_start() and the end of the runtime. It may
+  /// wait; meanwhile a kill ends the actor at once, and what is queued or still comes is a dead letter. Of an actor
+  /// without facets. Public where it is overridden, as on_start().
+  virtual Task<> on_stop(Context& context, const ExitReason& reason);
 };
+
+namespace detail {
+
+/// Whether the class has its own on_start() or on_stop(): only then is there a turn for it.
+template <class A>
+consteval bool has_on_start() {
+  static_assert(requires { &A::on_start; }, "on_start() is public and not overloaded");
+  return !std::is_same_v<decltype(&A::on_start), Status (Actor::*)(Context&)>;
+}
+template <class A>
+consteval bool has_on_stop() {
+  static_assert(requires { &A::on_stop; }, "on_stop() is public and not overloaded");
+  return !std::is_same_v<decltype(&A::on_stop), Task<> (Actor::*)(Context&, const ExitReason&)>;
+}
+
+}  // namespace detail
 
 /// "Increment, Get": for messages about a type's interface.
 std::string message_names(std::span<const Handler> handlers);

@@ -9,6 +9,7 @@
 
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/actor_id.hpp"
+#include "plexspaces/actor/actor_timers.hpp"
 #include "plexspaces/actor/envelope.hpp"
 #include "plexspaces/actor/exit_lists.hpp"
 
@@ -27,7 +28,8 @@ struct Extras {
   OpenTurn* open = nullptr;                // the turn that waits
   std::unique_ptr<Activation> activation;  // of an actor with facets
   std::string name;
-  std::unique_ptr<ExitLists> exits;  // of an actor with links or monitors
+  std::unique_ptr<ExitLists> exits;     // of an actor with links or monitors
+  std::unique_ptr<ActorTimers> timers;  // of an actor with timers
 };
 
 /// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may
@@ -70,13 +72,16 @@ struct alignas(128) Cell {
   static constexpr std::uint16_t kNobody = 0xffff;     // free
 
   enum Flag : std::uint16_t {
-    kScheduled = 1,  // in the run queue or running
-    kWaiting = 2,    // a turn is open, or the activation loads: user messages stay queued
-    kStopping = 4,   // ends after this turn
-    kInline = 8,     // the actor is in `small`
-    kHeap = 16,      // the actor's memory is not a pool's
-    kOutside = 32,   // made outside every worker, and returned there
-    kExiting = 64,   // beside kStopping: ends also when a turn is open
+    kScheduled = 1,    // in the run queue or running
+    kWaiting = 2,      // a turn is open, or the activation loads: user messages stay queued
+    kStopping = 4,     // ends after this turn
+    kInline = 8,       // the actor is in `small`
+    kHeap = 16,        // the actor's memory is not a pool's
+    kOutside = 32,     // made outside every worker, and returned there
+    kExiting = 64,     // beside kStopping: ends also when a turn is open
+    kStartHook = 128,  // on_start() is still to run
+    kStopHook = 2048,  // on_stop() is still to run
+    kLastTurn = 4096,  // on_stop() runs
   };
   static constexpr int kBlockShift = 8;  // the class of the actor's block, above the flags
   static constexpr std::uint16_t kBlockMask = 7 << kBlockShift;
@@ -84,6 +89,8 @@ struct alignas(128) Cell {
   ActorId id() const { return {slot, generation.load(std::memory_order_relaxed)}; }
 };
 static_assert(sizeof(Cell) == 128);
+
+inline ExitLists* lists_of(const Cell& cell) { return cell.extras == nullptr ? nullptr : cell.extras->exits.get(); }
 
 inline constexpr std::uint64_t kForeignMessage = std::uint64_t{1} << 40;
 inline constexpr std::uint64_t kForeignBytesMask = kForeignMessage - 1;

@@ -1,6 +1,7 @@
 // What a handler works with during its turn.
 #pragma once
 
+#include <concepts>
 #include <coroutine>
 #include <optional>
 #include <string>
@@ -9,8 +10,10 @@
 
 #include "plexspaces/actor/actor_ref.hpp"
 #include "plexspaces/actor/exit.hpp"
+#include "plexspaces/actor/reply_to.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/task.hpp"
+#include "plexspaces/actor/timer.hpp"
 #include "plexspaces/actor/worker.hpp"
 
 namespace plexspaces {
@@ -19,6 +22,8 @@ namespace detail {
 
 template <class M>
 class AskAwaiter;
+class EndedAwaiter;
+class SleepAwaiter;
 
 /// `Self` is a class of actors that handles `M`, or void: then it is looked up when the program runs.
 template <class Self, class M>
@@ -78,16 +83,77 @@ class Context {
     return {*this, to.node(), to.id(), std::forward<M>(message), within};
   }
 
-  /// Starts an actor on this worker. @error kResourceExhausted: actors_max.
+  /// Starts an actor on this worker; its on_start() has run when this returns. What its constructor throws passes
+  /// through. @error kResourceExhausted: actors_max. That of its on_start(), or kInternal when that has thrown.
   template <class A, class... Args>
   Result<ActorRef<A>> spawn(Args&&... args) {
-    return worker_->runtime().spawn_on<A>(*worker_, std::forward<Args>(args)...);
+    return runtime().spawn_on<A>(*worker_, nullptr, std::forward<Args>(args)...);
   }
+
+  /// Starts an actor that is linked to this one, its parent, before its on_start(). When it fails to start, no exit
+  /// signal comes of it. The exit of the parent ends also a child that traps exits, once it has handled what is queued.
+  /// @error as spawn(), link().
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn_linked(Args&&... args) {
+    PLX_TRY_STATUS(worker_->check_reach(*cell_, runtime().node_id()));
+    return runtime().spawn_on<A>(*worker_, cell_, std::forward<Args>(args)...);
+  }
+
+  /// Waits for the end of `target`: `co_await ctx.ended(child, 5s)` is its reason, at once noproc when there is no such
+  /// actor. @error kDeadlineExceeded: it still lives. kResourceExhausted: monitors_max. kUnimplemented: as monitor().
+  template <class A>
+  detail::EndedAwaiter ended(ActorRef<A> target, Duration within);
+
+  /// Waits: `co_await ctx.sleep(1s)`. The actor takes no other message meanwhile.
+  detail::SleepAwaiter sleep(Duration duration);
 
   /// Ends this actor after the turn. What is queued becomes dead letters; askers get kNotFound. An actor that is
   /// addressed by key ends once its facets agree (a durable one: its commits are done, its messages acknowledged), and
   /// the next message to its key makes a new activation.
   void stop() { worker_->ask_to_stop(*cell_); }
+
+  // ---- timers, and what the actor sends itself. Of plain actors.
+
+  /// Sends this actor `message` once `after` has passed, zero or less: in the next batch. It comes not before its time,
+  /// and its bound is timers_max, not the mailbox's. With the class of this actor, `ctx.send_after<Self>(1s, Tick{})`,
+  /// a class that does not handle it does not compile. The actor's end cancels its timers.
+  /// @error kInvalidArgument: more than kTimerMax ahead. kFailedPrecondition: this actor does not handle it.
+  /// kResourceExhausted: timers_max. kUnimplemented: this actor is addressed by key.
+  template <class Self = void, class M>
+    requires detail::SelfHandles<Self, std::remove_cvref_t<M>>
+  Result<TimerRef> send_after(Duration after, M&& message) {
+    return worker_->arm_timer(*cell_, after, Duration(0), own_message(std::forward<M>(message)), nullptr);
+  }
+  /// Sends this actor a copy of `message` each `period`, first after one: at start + k periods. While one is queued no
+  /// other comes: an actor that is late skips those that it has missed.
+  /// @error as send_after(); kInvalidArgument: also a period below kTimerPeriodMin.
+  template <class Self = void, std::copy_constructible M>
+    requires detail::SelfHandles<Self, M>
+  Result<TimerRef> send_every(Duration period, M message) {
+    auto copy = [](detail::BlockPool* pool, const detail::Envelope& stored) {
+      return detail::make_envelope(pool, const_cast<detail::Envelope&>(stored).payload_as<M>(), 0);
+    };
+    return worker_->arm_timer(*cell_, period, period, own_message(std::move(message)), copy);
+  }
+  /// No message of `timer` is handled from here on, also none that is due already. @returns whether it was still to
+  /// come: false for one that has been handled, was cancelled, or is another actor's.
+  bool cancel(TimerRef timer) { return worker_->cancel_timer(*cell_, timer); }
+
+  /// Makes `message` this actor's next one, before all that is queued. Of several, the last comes first.
+  /// @error kFailedPrecondition: this actor does not handle it. kUnimplemented: it is addressed by key.
+  template <class Self = void, class M>
+    requires detail::SelfHandles<Self, std::remove_cvref_t<M>>
+  Status continue_with(M&& message) {
+    return worker_->continue_with(*cell_, own_message(std::forward<M>(message)));
+  }
+
+  /// Takes over the answer to this turn's message, an `M`: the handler returns NoReply, and the asker waits until
+  /// ReplyTo::reply(), in whatever turn. Empty when nobody asked. Once in a turn.
+  template <class M>
+  ReplyTo<M> defer() {
+    PLX_CHECK(input_->type == &message_info<M>(), "the message of this turn");
+    return ReplyTo<M>(worker_->defer(*input_));
+  }
 
   // ---- links, monitors, exits (docs/links-and-monitors.md). Of plain actors of one runtime.
 
@@ -151,6 +217,11 @@ class Context {
   /// Gives the turn's result: to the asker, or nowhere.
   template <class M, class R>
   void complete(Result<R>&& result);
+  /// The handler answers later: its asker gets an error when it has not taken defer().
+  void must_be_deferred() {
+    worker_->complete_with_error(
+        *input_, Error(Code::kInternal, "the handler returns NoReply but has not called ctx.defer()", "PLX-ACT-0030"));
+  }
   /// No handler takes this message.
   void unhandled() { worker_->unhandled(*this); }
   /// Starts a handler that is a coroutine: `start(open)` calls it with the lasting context of the open turn.
@@ -161,6 +232,13 @@ class Context {
   friend class detail::Worker;
   template <class>
   friend class detail::AskAwaiter;
+
+  template <class M>
+  detail::Envelope* own_message(M&& message) {
+    return detail::make_envelope(&worker_->pool(), std::forward<M>(message), 0);
+  }
+  friend class detail::EndedAwaiter;
+  friend class detail::SleepAwaiter;
 
   detail::Worker* worker_;
   detail::Cell* cell_;
@@ -208,7 +286,57 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
   Wait wait_;
 };
 
+class [[nodiscard]] EndedAwaiter : public TurnWait {
+ public:
+  EndedAwaiter(const Context& context, NodeId node, ActorId target, Duration within)
+      : context_(context), node_(node), target_(target), within_(within) {}
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) {
+    wait_.handle = handle;
+    return context_.worker_->begin_wait_for_end(wait_, *context_.cell_, node_, target_, within_);
+  }
+  Result<ExitReason> await_resume() {
+    if (wait_.error) {
+      context_.worker_->demonitor(*context_.cell_, {wait_.correlation});
+      return std::unexpected(*std::move(wait_.error));
+    }
+    return std::move(wait_.reply->payload_as<Down>().reason);
+  }
+
+ private:
+  const Context& context_;
+  NodeId node_;
+  ActorId target_;
+  Duration within_;
+  Wait wait_;
+};
+
+class [[nodiscard]] SleepAwaiter : public TurnWait {
+ public:
+  SleepAwaiter(const Context& context, Duration duration) : context_(context), duration_(duration) {}
+
+  bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) {
+    wait_.handle = handle;
+    context_.worker_->begin_sleep(wait_, *context_.cell_, duration_);
+  }
+  void await_resume() {}
+
+ private:
+  const Context& context_;
+  Duration duration_;
+  Wait wait_;
+};
+
 }  // namespace detail
+
+template <class A>
+detail::EndedAwaiter Context::ended(ActorRef<A> target, Duration within) {
+  return {*this, target.node(), target.id(), within};
+}
+
+inline detail::SleepAwaiter Context::sleep(Duration duration) { return {*this, duration}; }
 
 template <class M, class R>
 void Context::complete(Result<R>&& result) {
@@ -225,8 +353,14 @@ void Context::complete(Result<R>&& result) {
 template <class M, class Start>
 void Context::run_task(Start start) {
   detail::OpenTurn& open = worker_->open_turn(*this);
-  auto task = start(open.context);
-  auto root = task.release();
+  auto root = [&] {
+    try {
+      return start(open.context).release();
+    } catch (...) {
+      worker_->abandon_open_turn(*this);
+      throw;
+    }
+  }();
   open.root = root;
   open.complete = [](detail::OpenTurn& turn) {
     using Promise = std::remove_reference_t<decltype(root.promise())>;

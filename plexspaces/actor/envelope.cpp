@@ -55,6 +55,12 @@ void drop_context(BlockPool* pool, CallContext* context) {
   }
 }
 
+void deliver_to_sink(Envelope* reply) {
+  std::unique_ptr<ReplySink> sink(reply->sink());
+  reply->flags &= ~Envelope::kSink;
+  sink->deliver(Answer(EnvelopePtr(reply)));
+}
+
 void answer_outside(Envelope* request, Error error) {
   if (!request->is(Envelope::kSink)) return;
   std::unique_ptr<ReplySink> sink(request->sink());

@@ -129,6 +129,20 @@ inline void free_envelope_memory(BlockPool* pool, Envelope* envelope) {
   // else: a pool's block freed outside every worker, while the runtime is torn down; its slab goes with the depot
 }
 
+/// A reply to whoever has sent a request of `type`, before its payload. `flags`: kReply, or kReply and kFailed; kSink
+/// when the sender is one. For a sink the pool is null: it may take the reply to another thread, where no pool is.
+inline Envelope* allocate_reply(BlockPool* pool, const MessageInfo* type, std::uint64_t sender,
+                                std::uint64_t correlation, std::size_t bytes, std::uint32_t flags) {
+  Envelope* reply = allocate_envelope(pool, bytes, flags | Envelope::kReply | Envelope::kWide | Envelope::kSystem);
+  reply->type = type;
+  reply->extension = correlation;
+  reply->sender = sender;
+  return reply;
+}
+
+/// Gives the reply to the sink that it is addressed to. Takes it.
+void deliver_to_sink(Envelope* reply);
+
 /// Counts what the payload holds outside of the envelope.
 void charge_payload(Envelope& envelope);
 

@@ -21,6 +21,7 @@ struct ExitLists {
   std::map<std::uint64_t, ActorId> watchers;          // of others on us, by id: the watcher
   std::set<std::pair<ActorId, std::uint64_t>> links;  // the other end, id
   ExitReason reason;
+  ActorId parent;  // the actor that has started this one by spawn_linked()
   bool trap_exits = false;
 
   bool linked(ActorId to) const {

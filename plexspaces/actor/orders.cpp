@@ -5,6 +5,7 @@
 
 namespace plexspaces::detail {
 
+const MessageInfo kStartOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kStopOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kTaskOrder{nullptr, nullptr,
                              [](void* value) { static_cast<ActivationTask*>(value)->~ActivationTask(); }, nullptr};
@@ -13,10 +14,12 @@ const MessageInfo kDemonitorOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kLinkOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kUnlinkOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kExitOrder{nullptr, nullptr, destroyer<ExitSignal>(), nullptr};
+const MessageInfo kTickOrder{nullptr, nullptr, nullptr, nullptr};
+const MessageInfo kParentExitOrder{nullptr, nullptr, destroyer<ExitReason>(), nullptr};
 
-Envelope* make_stop_order() {
-  Envelope* order = allocate_envelope(nullptr, 0, Envelope::kSystem);
-  order->type = &kStopOrder;
+Envelope* make_order(BlockPool* pool, const MessageInfo& type) {
+  Envelope* order = allocate_envelope(pool, 0, Envelope::kSystem);
+  order->type = &type;
   return order;
 }
 
@@ -43,6 +46,17 @@ Envelope* make_exit_order(BlockPool* pool, ExitSignal signal) {
   envelope->type = &kExitOrder;
   ::new (envelope->payload()) ExitSignal(std::move(signal));
   return envelope;
+}
+
+Envelope* make_parent_exit_order(BlockPool* pool, ExitReason reason) {
+  Envelope* order = allocate_envelope(pool, sizeof(ExitReason), 0);
+  order->type = &kParentExitOrder;
+  ::new (order->payload()) ExitReason(std::move(reason));
+  return order;
+}
+
+bool is_user_order(const Envelope& envelope) {
+  return envelope.type == &kTickOrder || envelope.type == &kParentExitOrder;
 }
 
 bool is_exit_order(const Envelope& envelope) {

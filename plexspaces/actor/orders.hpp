@@ -30,21 +30,28 @@ struct ExitSignal {
 
 /// The types of orders, told apart by address, and their payloads. An order of type message_info<Down>() becomes the
 /// watcher's message when it arrives, if the monitor still stands.
-extern const MessageInfo kStopOrder;       // none
+extern const MessageInfo kStartOrder;      // none; the input of on_start()
+extern const MessageInfo kStopOrder;       // none; also the input of on_stop()
 extern const MessageInfo kTaskOrder;       // ActivationTask
 extern const MessageInfo kMonitorOrder;    // WatchOrder
 extern const MessageInfo kDemonitorOrder;  // WatchOrder
 extern const MessageInfo kLinkOrder;       // WatchOrder
 extern const MessageInfo kUnlinkOrder;     // WatchOrder
 extern const MessageInfo kExitOrder;       // ExitSignal
+// In the user lane, in their turn among the messages:
+extern const MessageInfo kTickOrder;        // TimerRef: a timer is due
+extern const MessageInfo kParentExitOrder;  // ExitReason: the parent of an actor that traps exits has ended or ends it
 
-Envelope* make_stop_order();
+Envelope* make_order(BlockPool* pool, const MessageInfo& type);  // without payload
 Envelope* make_task_order(ActivationTask task);
 Envelope* make_watch_order(BlockPool* pool, const MessageInfo& type, WatchOrder order);
 Envelope* make_down_order(BlockPool* pool, Down down);
 Envelope* make_exit_order(BlockPool* pool, ExitSignal signal);
+Envelope* make_parent_exit_order(BlockPool* pool, ExitReason reason);
 
 /// Whether it is an order about links, monitors or exits.
 bool is_exit_order(const Envelope& envelope);
+/// Whether it is an order of the user lane.
+bool is_user_order(const Envelope& envelope);
 
 }  // namespace plexspaces::detail

@@ -148,7 +148,7 @@ void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::string n
 
 void Runtime::stop(ActorId id) {
   if (table_.find(id.slot) == nullptr) return;
-  static_cast<void>(send(id, detail::make_stop_order()));
+  static_cast<void>(send(id, detail::make_order(nullptr, detail::kStopOrder)));
 }
 
 void Runtime::kill(ActorId id) {
@@ -215,6 +215,12 @@ Status Runtime::send(ActorId to, detail::Envelope* envelope) {
                        to);
   if (full) return std::unexpected(detail::mailbox_full_error());
   return {};
+}
+
+void Runtime::send_reply_from_outside(detail::Envelope* reply) {
+  ActorId asker = reply->sender_id();
+  if (detail::Worker::push_foreign(*this, table_.cell(asker.slot), asker, reply) != detail::Sent::kOk)
+    detail::Worker::bury(*this, nullptr, reply, DeadLetterReason::kLateReply, asker);
 }
 
 Result<ActorId> Runtime::activation_of(const ActorKey& key) {

@@ -63,7 +63,7 @@ class Runtime {
   void refuse_new_work() { refusing_.store(true, std::memory_order_relaxed); }
 
   /// Starts an actor, on some worker; `name` is unique among the live ones, empty for none. What its constructor throws
-  /// passes through.
+  /// passes through; its on_start() runs later, on its worker.
   /// @error kAlreadyExists: an actor has that name. kResourceExhausted: actors_max.
   template <class A, class... Args>
   Result<ActorRef<A>> spawn(std::string name, Args&&... args);
@@ -120,8 +120,9 @@ class Runtime {
 
   // For the library.
   template <class A, class... Args>
-  Result<ActorRef<A>> spawn_on(detail::Worker& worker, Args&&... args);
+  Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args);
   Status send(ActorId to, detail::Envelope* envelope);
+  void send_reply_from_outside(detail::Envelope* reply);  // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
   const RequestContextPtr& default_request() const { return default_request_; }
 
@@ -181,6 +182,8 @@ Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
   try {
     A* actor = ::new (memory) A(std::forward<Args>(args)...);
     PLX_CHECK(static_cast<void*>(static_cast<Actor*>(actor)) == memory, "a behaviour is the first base of its actor");
+    if constexpr (has_on_start<A>()) cell.flags |= Cell::kStartHook;
+    if constexpr (has_on_stop<A>()) cell.flags |= Cell::kStopHook;
     return actor;
   } catch (...) {
     Worker::free_actor_memory(worker, cell);
@@ -191,7 +194,7 @@ Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
 }  // namespace detail
 
 template <class A, class... Args>
-Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, Args&&... args) {
+Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args) {
   detail::Cell* cell = worker.new_cell();
   if (cell == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
   Actor* actor;
@@ -202,7 +205,15 @@ Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, Args&&... args) {
     throw;
   }
   worker.start_cell(*cell, actor);
-  return ActorRef<A>(node_id_, cell->id());
+  ActorId id = cell->id();
+  if (parent != nullptr) {
+    if (Status linked = worker.adopt_child(*parent, *cell); !linked) {
+      worker.end(*cell);
+      return std::unexpected(std::move(linked).error());
+    }
+  }
+  if constexpr (detail::has_on_start<A>()) PLX_TRY_STATUS(worker.start_or_end(*cell));
+  return ActorRef<A>(node_id_, id);
 }
 
 template <class A, class... Args>

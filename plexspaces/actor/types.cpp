@@ -19,6 +19,10 @@ std::string message_names(std::span<const Handler> handlers) {
   return names.empty() ? "nothing" : names;
 }
 
+Status Actor::on_start(Context&) { return {}; }
+
+Task<> Actor::on_stop(Context&, const ExitReason&) { co_return; }
+
 const Handler* ActorType::find(const MessageInfo& message) const {
   for (const Handler& handler : handlers)
     if (handler.message == &message) return &handler;
@@ -55,6 +59,13 @@ void Types::insert(ActorType type) {
       return mistake(
           fmt::format("the type '{}' has facets, so its handler of {} cannot wait: return a value, not a Task",
                       type.name, handler.message->value->name));
+  for (const Handler& handler : type.handlers)
+    if (type.keyed() && handler.defers)
+      return mistake(fmt::format("the type '{}' has facets, so its handler of {} cannot answer later: return the reply",
+                                 type.name, handler.message->value->name));
+  if (type.keyed() && type.hooks)
+    return mistake(
+        fmt::format("the type '{}' has facets, so its class cannot have on_start() or on_stop()", type.name));
   if (type.keyed() && type.create == nullptr)
     return mistake(fmt::format("the type '{}' has facets, so its class needs a default constructor", type.name));
   auto owned = std::make_unique<ActorType>(std::move(type));

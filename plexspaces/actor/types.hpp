@@ -35,6 +35,7 @@ struct ActorType {
   const void* tag = nullptr;                 // the C++ class
   std::size_t size = 0;                      // of the C++ class, in bytes
   Actor* (*create)(void* memory) = nullptr;  // null: has no default constructor, so cannot be activated by key
+  bool hooks = false;                        // has on_start() or on_stop()
   const ValueType* state_type = nullptr;     // null: not Stateful
   StateView (*state)(Actor&) = nullptr;
   /// Actors of this type are addressed by key and activated on demand: it has a facet.
@@ -63,6 +64,7 @@ class Types {
     type.handlers = A::interface();
     type.tag = &detail::kTypeTag<A>;
     type.size = sizeof(A);
+    type.hooks = detail::has_on_start<A>() || detail::has_on_stop<A>();
     if constexpr (std::is_default_constructible_v<A>)
       type.create = [](void* memory) -> Actor* { return ::new (memory) A; };
     if constexpr (requires(A& actor) { state_of(actor); }) {

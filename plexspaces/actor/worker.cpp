@@ -91,6 +91,19 @@ void Worker::schedule_if_runnable(Cell& cell) {
   if (system || user || is_ending(cell)) schedule(cell);
 }
 
+// Takes it out of the run queue, wherever it is there. For what hardly ever happens.
+void Worker::unschedule(Cell& cell) {
+  Cell* before = nullptr;
+  for (Cell* at = run_head_; at != nullptr; before = std::exchange(at, at->run_next)) {
+    if (at != &cell) continue;
+    (before != nullptr ? before->run_next : run_head_) = cell.run_next;
+    if (run_tail_ == &cell) run_tail_ = before;
+    --runnable_;
+    break;
+  }
+  cell.flags &= ~Cell::kScheduled;
+}
+
 Cell* Worker::next_runnable() {
   Cell* cell = run_head_;
   if (cell == nullptr) return nullptr;
@@ -157,8 +170,10 @@ void Worker::run(Cell& cell) {
         return;
       }
     }
-    if (is_ending(cell)) [[unlikely]]
-      return end(cell);
+    if (is_ending(cell)) [[unlikely]] {
+      if (!begin_last_turn(cell)) return end(cell);
+      continue;
+    }
     if (options_.move_every_turns > 0 && moves_in_ > 0 && --moves_in_ == 0) [[unlikely]] {
       moves_in_ = options_.move_every_turns;
       Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
@@ -292,7 +307,11 @@ void Worker::take_foreign() {
       Cell* next = cell->run_next;
       cell->home.store(index_, std::memory_order_release);
       cell->flags |= Cell::kScheduled;
-      if (cell->extras != nullptr && cell->extras->activation != nullptr) activate(*cell);
+      if ((cell->flags & Cell::kStartHook) != 0) start_adopted(*cell);
+      if (cell->extras != nullptr) {
+        if (cell->extras->activation != nullptr) activate(*cell);
+        if (cell->extras->timers != nullptr) put_timers_on(*cell);
+      }
       schedule(*cell);
       cell = next;
     }
@@ -321,6 +340,7 @@ bool Worker::give(Cell& cell, Worker& to) {
       (cell.extras->open != nullptr || cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
     return false;
   if ((cell.flags & Cell::kStopping) != 0) return false;
+  if (cell.extras != nullptr && cell.extras->timers != nullptr && !take_timers_off(cell)) return false;
   for (Envelope* envelope = cell.head; envelope != nullptr; envelope = envelope->next) {
     if (envelope->context == nullptr || envelope->context->heap) continue;
     CallContext* copy = copy_context(&pool_, envelope->context);

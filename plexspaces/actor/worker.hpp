@@ -10,6 +10,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "plexspaces/actor/block_pool.hpp"
@@ -17,6 +18,8 @@
 #include "plexspaces/actor/dead_letter.hpp"
 #include "plexspaces/actor/facet.hpp"
 #include "plexspaces/actor/options.hpp"
+#include "plexspaces/actor/reply_to.hpp"
+#include "plexspaces/actor/timer.hpp"
 #include "plexspaces/actor/timer_wheel.hpp"
 #include "plexspaces/env/executor.hpp"
 
@@ -83,6 +86,8 @@ class Worker final : public env::Worker {
   Status send_or_bury(ActorId to, Envelope* envelope);  // takes it: what cannot be sent is a dead letter
   bool begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
                  Duration within);  // takes it
+  bool begin_wait_for_end(Wait& wait, Cell& cell, NodeId node, ActorId target, Duration within);
+  void begin_sleep(Wait& wait, Cell& cell, Duration duration);
   void unhandled(Context& context);
 
   // Links, monitors and exits of the actor whose turn this is: see Context.
@@ -93,6 +98,15 @@ class Worker final : public env::Worker {
   Status trap_exits(Cell& cell, bool on);
   void exit(Cell& cell, ExitReason reason);
   Status signal_exit(Cell& cell, NodeId node, ActorId to, ExitReason reason, bool kill);
+  Status check_reach(const Cell& cell, NodeId node) const;
+  // Links them; both are on this worker, and the child has done nothing.
+  Status adopt_child(Cell& parent, Cell& child);
+
+  // Timers of the actor whose turn this is: see Context. What the actor sends itself.
+  Result<TimerRef> arm_timer(Cell& cell, Duration after, Duration period, Envelope* message,
+                             Envelope* (*copy)(BlockPool* pool, const Envelope& message));  // takes it
+  bool cancel_timer(Cell& cell, TimerRef ref);
+  Status continue_with(Cell& cell, Envelope* message);  // takes it
 
   // Answers. A reply is addressed by the request that it is made from, which is answered with that.
   Envelope* begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags);
@@ -101,6 +115,7 @@ class Worker final : public env::Worker {
   void send_reply(Envelope* reply);                           // takes it
   void complete_with(Envelope* reply);  // takes it: sends it, or leaves it to the facets of the running actor
   void complete_with_error(Envelope& request, Error error);
+  Asker defer(Envelope& request);  // which is unanswered from here on
 
   // Actors.
   Cell* new_cell();              // null: actors_max
@@ -108,13 +123,15 @@ class Worker final : public env::Worker {
   static void* allocate_actor(Worker* worker, Cell& cell, std::size_t bytes, std::size_t align);
   static void free_actor_memory(Worker* worker, Cell& cell);
   void start_cell(Cell& cell, Actor* actor);
-  void ask_to_stop(Cell& cell);  // after the turn that it is in, and when its facets agree
-  void stop_cell(Cell& cell);    // after the turn that it is in
+  Status start_or_end(Cell& cell);  // runs on_start(); when that fails the actor ends
+  void ask_to_stop(Cell& cell);     // after the turn that it is in, and when its facets agree
+  void stop_cell(Cell& cell);       // after the turn that it is in
   bool close_if_idle(Cell& cell);
   void end(Cell& cell);  // no turn of it runs
 
   // Open turns.
   OpenTurn& open_turn(Context& context);
+  void abandon_open_turn(Context& context);
   void resume(OpenTurn& open, std::coroutine_handle<> handle);
 
   // Actors with facets.
@@ -167,25 +184,47 @@ class Worker final : public env::Worker {
   static void take_back_reply(Turn& turn);
   void crash(Cell& cell, Envelope* input, const std::string& what);
   void activate(Cell& cell);
+  Status run_on_start(Cell& cell);
+  bool begin_last_turn(Cell& cell);
+  void unschedule(Cell& cell);
   void settle_open_turn(OpenTurn& open);
   void close_open_turn(Cell& cell);
+  void drop_open_turn(Cell& cell);
   void take_foreign();
   void give_away();
   bool give(Cell& cell, Worker& to);
   static Extras& extras(Cell& cell);
   static ExitLists& exit_lists(Cell& cell);
-  Status check_reach(const Cell& cell, NodeId node) const;
   void set_reason(Cell& cell, ExitReason reason);
   void end_with(Cell& cell, ExitReason reason);
   void signal(ActorId to, Envelope* order);
   bool take_at_arrival(Cell& cell, Envelope* order);
   void exit_turn(Cell& cell, Envelope* order);
   void take_exit(Cell& cell, ExitSignal& signal);
+  void begin_watch(Cell& cell, std::uint64_t id, bool here, ActorId target);
+  void disown_child(Cell& child);
+  static Status must_handle(const Cell& cell, const MessageInfo& message);
+  Status check_own_message(const Cell& cell, const MessageInfo& message) const;
+  void drop_timer(ActorTimers& timers, ActorTimer& timer);
+  void drop_timers(ActorTimers& timers);
+  static void timer_fired(Timer& fired, void* worker);
+  void tick(Cell& cell, TimerRef ref);
+  bool take_timers_off(Cell& cell);
+  void put_timers_on(Cell& cell);
+  void handle(Cell& cell, Envelope* envelope);
+  void handle_in_place_of_input(Cell& cell, EnvelopePtr message);
+  std::string describe(const Cell& cell) const;
+  static bool awaits(const Cell& cell, std::uint64_t correlation);
+  void start_adopted(Cell& cell);
   static bool forget_link(Cell& cell, const ExitSignal& signal);
   void refuse_order(Envelope* order);
   void announce_end(ActorId id, const ExitLists& lists);
   static void wake_home(Runtime& runtime, Cell& cell);
-  static void ask_timed_out(Timer& timer, void* worker);
+  void begin_wait(Wait& wait, Cell& cell, TimePoint deadline, void (*fire)(Timer& timer, void* worker));
+  void resume_after(Wait& wait);
+  static void wait_timed_out(Timer& timer, void* worker);
+  static void slept(Timer& timer, void* worker);
+  std::string log_crash(const Cell& cell, std::string_view during, std::string_view what);  // @returns the line
 
   static thread_local constinit Worker* current_worker_;
 

@@ -126,11 +126,7 @@ void Worker::end(Cell& cell) {
   cell.generation.store(next_generation, std::memory_order_release);
   cell.home.store(Cell::kNobody, std::memory_order_release);
 
-  if (cell.extras != nullptr && cell.extras->open != nullptr) {
-    OpenTurn& open = *cell.extras->open;
-    if (open.input->is(Envelope::kAsk)) send_reply(error_reply(open.input, gone_error()));
-    close_open_turn(cell);
-  }
+  drop_open_turn(cell);
   Envelope* queued = std::exchange(cell.head, nullptr);
   cell.tail = nullptr;
   cell.queued.store(0, std::memory_order_relaxed);
@@ -142,6 +138,7 @@ void Worker::end(Cell& cell) {
     orders = cell.extras->system_head;
     activation = std::move(cell.extras->activation);
     exits = std::move(cell.extras->exits);
+    if (cell.extras->timers != nullptr) drop_timers(*cell.extras->timers);
     if (!cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
     delete std::exchange(cell.extras, nullptr);
   }
@@ -176,6 +173,8 @@ void Worker::end(Cell& cell) {
     Envelope* next = queued->next;
     if (is_exit_order(*queued))
       refuse_order(queued);
+    else if (is_user_order(*queued))
+      destroy_envelope(&pool_, queued);
     else if (activation != nullptr && activation->failure_)
       answer_or_drop(queued, *activation->failure_);
     else if (activation != nullptr && queued->is(Envelope::kKeyed))

@@ -20,20 +20,6 @@ namespace plexspaces::detail {
 
 namespace {
 
-bool handles(const Cell& cell, const MessageInfo& message) {
-  for (const Handler& handler : cell.actor->handlers())
-    if (handler.message == &message) return true;
-  return false;
-}
-
-Status must_handle(const Cell& cell, const MessageInfo& message) {
-  if (handles(cell, message)) return {};
-  return fail(Code::kFailedPrecondition,
-              fmt::format("the actor does not handle {}: add it to its messages", message.value->name), "PLX-ACT-0024");
-}
-
-ExitLists* lists_of(const Cell& cell) { return cell.extras == nullptr ? nullptr : cell.extras->exits.get(); }
-
 ExitReason cut(ExitReason reason) {
   if (reason.text.size() > kExitTextBytesMax) reason.text = ExitReason::error(reason.text).text;
   return reason;
@@ -47,6 +33,13 @@ ExitLists& Worker::exit_lists(Cell& cell) {
   Extras& extras = Worker::extras(cell);
   if (extras.exits == nullptr) extras.exits = std::make_unique<ExitLists>();
   return *extras.exits;
+}
+
+Status Worker::must_handle(const Cell& cell, const MessageInfo& message) {
+  for (const Handler& handler : cell.actor->handlers())
+    if (handler.message == &message) return {};
+  return fail(Code::kFailedPrecondition,
+              fmt::format("the actor does not handle {}: add it to its messages", message.value->name), "PLX-ACT-0024");
 }
 
 Status Worker::check_reach(const Cell& cell, NodeId node) const {
@@ -69,13 +62,32 @@ Result<MonitorRef> Worker::monitor(Cell& cell, NodeId node, ActorId target) {
   MonitorRef monitor{++last_correlation_};
   bool here = node == runtime_.node_id();
   if (here && target == cell.id()) return monitor;
-  lists.monitors.emplace(monitor.id, target);
-  Envelope* order = make_watch_order(&pool_, kMonitorOrder, {monitor.id, cell.id(), target});
+  begin_watch(cell, monitor.id, here, target);
+  return monitor;
+}
+
+// `here`: the target is of this runtime; else it has ended with its own.
+void Worker::begin_watch(Cell& cell, std::uint64_t id, bool here, ActorId target) {
+  exit_lists(cell).monitors.emplace(id, target);
+  Envelope* order = make_watch_order(&pool_, kMonitorOrder, {id, cell.id(), target});
   if (here)
     signal(target, order);
   else
     refuse_order(order);
-  return monitor;
+}
+
+bool Worker::begin_wait_for_end(Wait& wait, Cell& cell, NodeId node, ActorId target, Duration within) {
+  auto refuse = [&](Error error) {
+    wait.error = std::move(error);
+    return false;
+  };
+  if (Status reach = check_reach(cell, node); !reach) return refuse(std::move(reach).error());
+  if (exit_lists(cell).monitors.size() >= options_.monitors_max) return refuse(watch_limit_error("monitors_max"));
+  wait.correlation = ++last_correlation_;
+  begin_wait(wait, cell, saturating_add(now_, within), &Worker::wait_timed_out);
+  bool here = node == runtime_.node_id();
+  if (!here || target != cell.id()) begin_watch(cell, wait.correlation, here, target);
+  return true;
 }
 
 void Worker::demonitor(Cell& cell, MonitorRef monitor) {
@@ -123,6 +135,27 @@ Status Worker::link(Cell& cell, NodeId node, ActorId to) {
   return {};
 }
 
+Status Worker::adopt_child(Cell& parent, Cell& child) {
+  ExitLists& lists = exit_lists(parent);
+  if (lists.links.size() >= options_.links_max) return std::unexpected(watch_limit_error("links_max"));
+  std::uint64_t id = ++last_correlation_;
+  lists.links.emplace(child.id(), id);
+  ExitLists& below = exit_lists(child);
+  below.links.emplace(parent.id(), id);
+  below.parent = parent.id();
+  return {};
+}
+
+void Worker::disown_child(Cell& child) {
+  ExitLists* below = lists_of(child);
+  if (below == nullptr || !below->parent) return;
+  auto forget = [](ExitLists& lists, ActorId other) {
+    lists.links.erase(lists.links.lower_bound({other, 0}), lists.links.upper_bound({other, ~std::uint64_t{0}}));
+  };
+  forget(*below, below->parent);
+  forget(*lists_of(table_.cell(below->parent.slot)), child.id());
+}
+
 void Worker::unlink(Cell& cell, NodeId node, ActorId to) {
   ExitLists* lists = lists_of(cell);
   if (lists == nullptr || node != runtime_.node_id()) return;
@@ -158,13 +191,15 @@ Status Worker::signal_exit(Cell& cell, NodeId node, ActorId to, ExitReason reaso
 void Worker::set_reason(Cell& cell, ExitReason reason) {
   if ((cell.flags & Cell::kStopping) != 0) return;
   bool in_turn = running_ == &cell || (cell.extras != nullptr && cell.extras->open != nullptr);
-  if (lists_of(cell) != nullptr || (in_turn && reason.kind != ExitKind::kNormal))
+  bool told = in_turn || (cell.flags & Cell::kStopHook) != 0;
+  if (lists_of(cell) != nullptr || (told && reason.kind != ExitKind::kNormal))
     exit_lists(cell).reason = std::move(reason);
 }
 
-// Ends the actor now, also when a turn is open.
+// Ends the actor now, also when a turn is open; its last turn only a kill ends.
 void Worker::end_with(Cell& cell, ExitReason reason) {
-  if (ExitLists* lists = lists_of(cell)) lists->reason = std::move(reason);
+  if ((cell.flags & Cell::kLastTurn) != 0 && reason.kind != ExitKind::kKilled) return;
+  if (lists_of(cell) != nullptr || (cell.flags & Cell::kStopHook) != 0) exit_lists(cell).reason = std::move(reason);
   cell.flags |= Cell::kExiting;
   stop_cell(cell);
 }
@@ -200,6 +235,7 @@ bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
       destroy_envelope(&pool_, order);
       return true;
     }
+    if (awaits(cell, order->payload_as<Down>().monitor.id)) return false;
     order->flags &= ~Envelope::kSystem;
     append(cell, order);
     return true;
@@ -255,6 +291,8 @@ void Worker::take_exit(Cell& cell, ExitSignal& signal) {
     return ask_to_stop(cell);
   }
   if (lists != nullptr && lists->trap_exits) {
+    if (lists->parent == signal.from && signal.from)
+      return append(cell, make_parent_exit_order(&pool_, std::move(signal.reason)));
     Envelope* message = make_envelope(&pool_, Exited{signal.from, std::move(signal.reason)}, 0);
     // Links have their own bound; who sends signals without one is held to that of messages.
     bool linked = signal.link != 0 || signal.refused;

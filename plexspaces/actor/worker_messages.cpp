@@ -31,6 +31,28 @@ Sent Worker::send(ActorId to, Envelope* envelope) {
   return push_foreign(runtime_, cell, to, envelope);
 }
 
+Status Worker::check_own_message(const Cell& cell, const MessageInfo& message) const {
+  if (cell.extras != nullptr && cell.extras->activation != nullptr)
+    return fail(Code::kUnimplemented, "an actor that is addressed by key has no timers, and sends itself nothing first",
+                "PLX-ACT-0031");
+  return must_handle(cell, message);
+}
+
+Status Worker::continue_with(Cell& cell, Envelope* message) {
+  EnvelopePtr owned(message, {&pool_});
+  PLX_TRY_STATUS(check_own_message(cell, *message->type));
+  message->set_sender(cell.id());
+  if (request_ != nullptr) inherit_request(*message);
+  message->next = cell.head;
+  if (cell.head == nullptr) cell.tail = message;
+  cell.head = owned.release();
+  cell.queued.store(cell.queued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) + message->charge,
+                          std::memory_order_relaxed);
+  schedule_if_runnable(cell);
+  return {};
+}
+
 Status Worker::send_or_bury(ActorId to, Envelope* envelope) {
   if (!to) {
     bury(runtime_, this, envelope, DeadLetterReason::kNoActor, to);
@@ -122,35 +144,47 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
     // Not the dead letters' matter: the asker learns it here.
     return refuse(sent == Sent::kGone ? gone_error() : mailbox_full_error());
   }
-  wait.worker = this;
-  wait.cell = &cell;
-  wait.fire = &Worker::ask_timed_out;
-  timers_.arm(wait, deadline);
-  cell.extras->open->wait = &wait;
+  begin_wait(wait, cell, deadline, &Worker::wait_timed_out);
   return true;
 }
 
-void Worker::ask_timed_out(Timer& timer, void* worker) {
-  auto& wait = static_cast<Wait&>(timer);
-  wait.error = no_answer_error();
-  auto& self = *static_cast<Worker*>(worker);
+// ---- waits ---------------------------------------------------------------------------------------------------------
+
+void Worker::begin_wait(Wait& wait, Cell& cell, TimePoint deadline, void (*fire)(Timer& timer, void* worker)) {
+  wait.worker = this;
+  wait.cell = &cell;
+  wait.fire = fire;
+  timers_.arm(wait, deadline);
+  cell.extras->open->wait = &wait;
+}
+
+void Worker::resume_after(Wait& wait) {
   Cell& cell = *wait.cell;
   cell.extras->open->wait = nullptr;
-  self.resume(*cell.extras->open, wait.handle);
-  self.schedule_if_runnable(cell);
+  resume(*cell.extras->open, wait.handle);
+  schedule_if_runnable(cell);
+}
+
+void Worker::wait_timed_out(Timer& timer, void* worker) {
+  auto& wait = static_cast<Wait&>(timer);
+  wait.error = no_answer_error();
+  static_cast<Worker*>(worker)->resume_after(wait);
+}
+
+void Worker::begin_sleep(Wait& wait, Cell& cell, Duration duration) {
+  begin_wait(wait, cell, saturating_add(now_, duration), &Worker::slept);
+}
+
+void Worker::slept(Timer& timer, void* worker) {
+  static_cast<Worker*>(worker)->resume_after(static_cast<Wait&>(timer));
 }
 
 // ---- answers -------------------------------------------------------------------------------------------------------
 
 Envelope* Worker::begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags) {
-  // A sink may take the reply to another thread, where no pool is.
-  bool to_sink = request->is(Envelope::kSink);
-  flags |= Envelope::kReply | Envelope::kWide | Envelope::kSystem;
-  Envelope* reply = allocate_envelope(to_sink ? nullptr : &pool_, bytes, flags);
-  reply->type = request->type;
-  reply->extension = request->correlation();
-  reply->sender = request->sender;
-  if (to_sink) reply->flags |= Envelope::kSink;
+  std::uint32_t sink = request->flags & Envelope::kSink;
+  Envelope* reply = allocate_reply(sink != 0 ? nullptr : &pool_, request->type, request->sender, request->correlation(),
+                                   bytes, flags | sink);
   request->flags &= ~(Envelope::kAsk | Envelope::kSink);
   return reply;
 }
@@ -162,24 +196,23 @@ Envelope* Worker::error_reply(Envelope* request, Error error) {
 }
 
 Envelope* Worker::error_in_place_of(Envelope* reply, Error error) {
-  Envelope* other = allocate_envelope(
-      reply->is(Envelope::kSink) ? nullptr : &pool_, sizeof(Error),
-      Envelope::kReply | Envelope::kFailed | Envelope::kWide | Envelope::kSystem | (reply->flags & Envelope::kSink));
-  other->type = reply->type;
-  other->extension = reply->extension;
-  other->sender = reply->sender;
+  std::uint32_t sink = reply->flags & Envelope::kSink;
+  Envelope* other = allocate_reply(sink != 0 ? nullptr : &pool_, reply->type, reply->sender, reply->extension,
+                                   sizeof(Error), Envelope::kFailed | sink);
   reply->flags &= ~Envelope::kSink;
   ::new (other->payload()) Error(std::move(error));
   return other;
 }
 
+Asker Worker::defer(Envelope& request) {
+  if (!request.is(Envelope::kAsk)) return {};
+  Asker asker{request.type, runtime_.node_id(), request.is(Envelope::kSink), request.sender, request.correlation()};
+  request.flags &= ~(Envelope::kAsk | Envelope::kSink);
+  return asker;
+}
+
 void Worker::send_reply(Envelope* reply) {
-  if (reply->is(Envelope::kSink)) {
-    std::unique_ptr<ReplySink> sink(reply->sink());
-    reply->flags &= ~Envelope::kSink;
-    sink->deliver(Answer(EnvelopePtr(reply)));
-    return;
-  }
+  if (reply->is(Envelope::kSink)) return deliver_to_sink(reply);
   ActorId asker = reply->sender_id();
   if (send(asker, reply) != Sent::kOk) bury(runtime_, this, reply, DeadLetterReason::kLateReply, asker);
 }
@@ -197,6 +230,10 @@ void Worker::complete_with_error(Envelope& request, Error error) {
 
 void Worker::unhandled(Context& context) {
   Envelope* input = context.input_;
+  // What the runtime itself has put among the user messages: no behaviour knows it, so it costs no other message a
+  // look.
+  if (input->type == &kTickOrder) return tick(*context.cell_, input->payload_as<TimerRef>());
+  if (input->type == &kParentExitOrder) return exit(*context.cell_, std::move(input->payload_as<ExitReason>()));
   std::string name = fmt::format("{}", input->type->value != nullptr ? input->type->value->name : "?");
   Error error(
       Code::kUnimplemented,

@@ -20,6 +20,8 @@ const RequestContextPtr* request_of(const Envelope& envelope) {
   return envelope.context != nullptr && envelope.context->request != nullptr ? &envelope.context->request : nullptr;
 }
 
+constexpr const char* kNotAnException = "an exception that is not a std::exception";
+
 }  // namespace
 
 void* allocate_frame(std::size_t bytes) {
@@ -56,45 +58,65 @@ void Worker::turn(Cell& cell, Envelope* envelope) {
   if (cell.extras != nullptr && cell.extras->activation != nullptr) [[unlikely]]
     return faceted_turn(cell, EnvelopePtr(envelope, {&pool_}));
   running_ = &cell;
-  request_ = request_of(*envelope);
   input_taken_ = false;
+  handle(cell, envelope);
+  running_ = nullptr;
+  request_ = nullptr;
+  if (!input_taken_) release_envelope(&pool_, envelope);
+}
+
+inline void Worker::handle(Cell& cell, Envelope* envelope) {
+  request_ = request_of(*envelope);
   Context context(*this, cell, envelope);
   try {
     cell.actor->receive(context);
   } catch (const std::exception& error) {
     crash(cell, envelope, error.what());
   } catch (...) {
-    crash(cell, envelope, "an exception that is not a std::exception");
+    crash(cell, envelope, kNotAnException);
   }
-  running_ = nullptr;
-  request_ = nullptr;
-  if (!input_taken_) release_envelope(&pool_, envelope);
+}
+
+void Worker::handle_in_place_of_input(Cell& cell, EnvelopePtr message) {
+  handle(cell, message.get());
+  if (std::exchange(input_taken_, false)) static_cast<void>(message.release());
+}
+
+std::string Worker::describe(const Cell& cell) const {
+  bool named = cell.extras != nullptr && !cell.extras->name.empty();
+  return fmt::format("{}@{}", named ? cell.extras->name : std::to_string(cell.slot), runtime_.node_name());
+}
+
+std::string Worker::log_crash(const Cell& cell, std::string_view during, std::string_view what) {
+  WorkerCounters::add(counters_.crashes);
+  std::string text = fmt::format("actor {} crashed {}: {}", describe(cell), during, what);
+  runtime_.log_(text);
+  return text;
 }
 
 void Worker::crash(Cell& cell, Envelope* input, const std::string& what) {
-  WorkerCounters::add(counters_.crashes);
-  std::string name =
-      cell.extras != nullptr && !cell.extras->name.empty() ? cell.extras->name : fmt::format("{}", cell.slot);
-  std::string message = input->type->value != nullptr ? std::string(input->type->value->name) : std::string("?");
-  std::string text = fmt::format("actor {}@{} crashed handling {}: {}", name, runtime_.node_name(), message, what);
-  runtime_.log_(text);
+  bool last = (cell.flags & Cell::kLastTurn) != 0;
+  std::string_view message = input->type->value != nullptr ? input->type->value->name : "?";
+  std::string text = log_crash(cell, last ? "in on_stop()" : fmt::format("handling {}", message), what);
   complete_with_error(*input, Error(Code::kInternal, std::move(text), "PLX-ACT-0012"));
-  if (cell.extras != nullptr && cell.extras->exits != nullptr) cell.extras->exits->reason = ExitReason::error(what);
+  if (lists_of(cell) != nullptr || (cell.flags & Cell::kStopHook) != 0)
+    exit_lists(cell).reason = ExitReason::error(what);
   stop_cell(cell);
 }
 
 void Worker::system_turn(Cell& cell, Envelope* envelope) {
-  if (envelope->is(Envelope::kReply)) {
-    OpenTurn* open = cell.extras->open;
-    if (open == nullptr || open->wait == nullptr || open->wait->correlation != envelope->extension) {
+  bool reply = envelope->is(Envelope::kReply);
+  if (reply || envelope->type == &message_info<Down>()) {
+    if (!awaits(cell, reply ? envelope->extension : envelope->payload_as<Down>().monitor.id)) {
       // INV-M2: a reply reaches the ask that it answers, or nobody.
-      bury(runtime_, this, envelope, DeadLetterReason::kLateReply, cell.id());
-      return;
+      if (reply) return bury(runtime_, this, envelope, DeadLetterReason::kLateReply, cell.id());
+      return destroy_envelope(&pool_, envelope);
     }
-    Wait& wait = *std::exchange(open->wait, nullptr);
+    OpenTurn& open = *cell.extras->open;
+    Wait& wait = *std::exchange(open.wait, nullptr);
     timers_.cancel(wait);
     wait.reply = envelope;
-    resume(*open, wait.handle);
+    resume(open, wait.handle);
     return;
   }
   Activation* activation = cell.extras->activation.get();
@@ -122,6 +144,11 @@ OpenTurn& Worker::open_turn(Context& context) {
   return *open;
 }
 
+bool Worker::awaits(const Cell& cell, std::uint64_t correlation) {
+  const OpenTurn* open = cell.extras->open;
+  return open != nullptr && open->wait != nullptr && open->wait->correlation == correlation;
+}
+
 void Worker::resume(OpenTurn& open, std::coroutine_handle<> handle) {
   // Also from within receive(), whose turn this is.
   Cell* outer = std::exchange(running_, open.context.cell_);
@@ -133,6 +160,16 @@ void Worker::resume(OpenTurn& open, std::coroutine_handle<> handle) {
   request_ = done ? nullptr : outer_request;
 }
 
+// The handler has thrown before it was a coroutine: the turn is a plain one again.
+void Worker::abandon_open_turn(Context& context) {
+  Cell& cell = *context.cell_;
+  OpenTurn* open = std::exchange(cell.extras->open, nullptr);
+  cell.flags &= ~Cell::kWaiting;
+  open->~OpenTurn();
+  pool_.free(open, block_class(sizeof(OpenTurn)));
+  input_taken_ = false;
+}
+
 // The handler has returned or thrown.
 void Worker::settle_open_turn(OpenTurn& open) {
   Cell& cell = *open.context.cell_;
@@ -141,7 +178,7 @@ void Worker::settle_open_turn(OpenTurn& open) {
   } catch (const std::exception& error) {
     crash(cell, open.input, error.what());
   } catch (...) {
-    crash(cell, open.input, "an exception that is not a std::exception");
+    crash(cell, open.input, kNotAnException);
   }
   close_open_turn(cell);
 }
@@ -154,6 +191,89 @@ void Worker::close_open_turn(Cell& cell) {
   open->~OpenTurn();
   pool_.free(open, block_class(sizeof(OpenTurn)));
   release_envelope(&pool_, input);
+}
+
+// The actor ends while a turn waits: its asker learns that nobody answers.
+void Worker::drop_open_turn(Cell& cell) {
+  if (cell.extras == nullptr || cell.extras->open == nullptr) return;
+  Envelope* input = cell.extras->open->input;
+  if (input->is(Envelope::kAsk)) send_reply(error_reply(input, gone_error()));
+  close_open_turn(cell);
+}
+
+// ---- the first turn and the last -----------------------------------------------------------------------------------
+
+Status Worker::run_on_start(Cell& cell) {
+  cell.flags &= ~Cell::kStartHook;
+  EnvelopePtr input(make_order(&pool_, kStartOrder), {&pool_});
+  if (request_ != nullptr) inherit_request(*input);
+  // Also within the turn of the actor that starts it.
+  Cell* outer = std::exchange(running_, &cell);
+  const RequestContextPtr* outer_request = std::exchange(request_, request_of(*input));
+  Effects* outer_effects = std::exchange(effects_, nullptr);
+  Status started;
+  std::optional<std::string> thrown;
+  Context context(*this, cell, input.get());
+  try {
+    started = cell.actor->on_start(context);
+  } catch (const std::exception& error) {
+    thrown = error.what();
+  } catch (...) {
+    thrown = kNotAnException;
+  }
+  if (thrown) started = fail(Code::kInternal, log_crash(cell, "in on_start()", *thrown), "PLX-ACT-0012");
+  running_ = outer;
+  request_ = outer_request;
+  effects_ = outer_effects;
+  return started;
+}
+
+Status Worker::start_or_end(Cell& cell) {
+  Status started = run_on_start(cell);
+  if (started) return started;
+  disown_child(cell);
+  if (ExitLists* lists = lists_of(cell)) lists->reason = ExitReason::error(started.error().message());
+  if ((cell.flags & Cell::kScheduled) != 0) unschedule(cell);
+  end(cell);
+  return started;
+}
+
+void Worker::start_adopted(Cell& cell) {
+  Status started = run_on_start(cell);
+  if (started) return;
+  if (started.error().code() != Code::kInternal)
+    runtime_.log_(fmt::format("actor {} did not start: {}", describe(cell), started.error().message()));
+  if (ExitLists* lists = lists_of(cell)) lists->reason = ExitReason::error(started.error().message());
+  cell.flags = static_cast<std::uint16_t>((cell.flags & ~Cell::kStopHook) | Cell::kStopping);
+}
+
+// The actor has been told to end and no turn of it runs. @returns whether it has a last turn, which may be over.
+bool Worker::begin_last_turn(Cell& cell) {
+  if ((cell.flags & Cell::kStopHook) == 0) return false;
+  ExitLists& lists = exit_lists(cell);
+  cell.flags &= ~Cell::kStopHook;
+  if (lists.reason.kind == ExitKind::kKilled) return false;
+  drop_open_turn(cell);
+  cell.flags = static_cast<std::uint16_t>((cell.flags & ~Cell::kExiting) | Cell::kLastTurn);
+  Envelope* input = make_order(&pool_, kStopOrder);
+  running_ = &cell;
+  Context context(*this, cell, input);
+  OpenTurn& open = open_turn(context);
+  open.complete = [](OpenTurn& turn) {
+    std::coroutine_handle<Promise<void>>::from_address(turn.root.address()).promise().take();
+  };
+  try {
+    open.root = cell.actor->on_stop(open.context, lists.reason).release();
+    resume(open, open.root);
+  } catch (const std::exception& error) {  // from before the coroutine
+    crash(cell, input, error.what());
+    close_open_turn(cell);
+  } catch (...) {
+    crash(cell, input, kNotAnException);
+    close_open_turn(cell);
+  }
+  running_ = nullptr;
+  return true;
 }
 
 // ---- actors with facets --------------------------------------------------------------------------------------------
@@ -212,7 +332,7 @@ void Worker::run_through_facets(Cell& cell, Activation& activation, EnvelopePtr 
     } catch (const std::exception& error) {
       thrown = error.what();
     } catch (...) {
-      thrown = "an exception that is not a std::exception";
+      thrown = kNotAnException;
     }
     effects_ = nullptr;
     running_ = nullptr;

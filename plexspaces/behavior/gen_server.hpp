@@ -16,6 +16,7 @@ namespace plexspaces {
 ///
 ///     returns Result<Reply> or Reply (or nothing, when Reply is void)    a plain handler
 ///     returns Task<Result<Reply>> or Task<Reply>                        a handler that waits, by co_await ctx.ask(...)
+///     returns NoReply                                                   answers later: it has taken ctx.defer<M>()
 ///     is const                                                          a read: it leaves the state as it is, GET may
 ///     call it
 ///
@@ -30,7 +31,7 @@ class GenServer : public Actor {
 
   static std::span<const Handler> interface() {
     static const std::array<Handler, sizeof...(Ms)> handlers{
-        Handler{&message_info<Ms>(), reads<Ms>(), returns_task<Ms>()}...};
+        Handler{&message_info<Ms>(), reads<Ms>(), returns_task<Ms>(), std::is_same_v<Returned<Ms>, NoReply>}...};
     return handlers;
   }
   std::span<const Handler> handlers() const final { return interface(); }
@@ -46,19 +47,24 @@ class GenServer : public Actor {
   static constexpr bool reads() {
     return requires(const Self& self, const M& message, Context& context) { self.handle(message, context); };
   }
+  // Dependent on S, so that it is looked at when Self is complete.
+  template <class M, class S = Self>
+  using Returned = decltype(std::declval<S&>().handle(std::declval<const M&>(), std::declval<Context&>()));
   template <class M>
   static constexpr bool returns_task() {
-    return detail::TaskTraits<decltype(std::declval<Self&>().handle(std::declval<const M&>(),
-                                                                    std::declval<Context&>()))>::kIsTask;
+    return detail::TaskTraits<Returned<M>>::kIsTask;
   }
 
   template <class M>
   void dispatch(Context& context) {
     auto& self = static_cast<Self&>(*this);
     const M& message = context.message<M>();
-    using R = decltype(self.handle(message, context));
+    using R = Returned<M>;
     if constexpr (detail::TaskTraits<R>::kIsTask) {
       context.run_task<M>([&](Context& lasting) { return self.handle(message, lasting); });
+    } else if constexpr (std::is_same_v<R, NoReply>) {
+      self.handle(message, context);
+      context.must_be_deferred();
     } else if constexpr (std::is_void_v<R>) {
       self.handle(message, context);
       context.complete<M>(Status());

@@ -1,0 +1,62 @@
+// The timers of one actor, by reference.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "plexspaces/actor/timer.hpp"
+#include "plexspaces/actor/timer_wheel.hpp"
+
+namespace plexspaces::detail {
+
+class BlockPool;
+class Worker;
+struct Cell;
+struct Envelope;
+
+/// A timer of an actor. It is in its worker's wheel, or due: then a tick that names it is in the mailbox, and never
+/// more than one.
+struct ActorTimer : Timer {
+  Cell* cell = nullptr;
+  Envelope* message = nullptr;
+  Envelope* (*copy)(BlockPool* pool, const Envelope& message) = nullptr;  // of a periodic one
+  TimePoint deadline;
+  Duration period{0};  // zero: once
+  TimerRef ref;
+  bool due = false;
+};
+
+/// Belongs to the home worker and moves with the actor.
+class ActorTimers {
+ public:
+  std::size_t size() const { return size_; }
+  ActorTimer* find(TimerRef ref) const {
+    return ref.slot < slots_.size() && slots_[ref.slot].generation == ref.generation ? slots_[ref.slot].timer : nullptr;
+  }
+  /// Gives the timer its reference.
+  void add(ActorTimer& timer);
+  void remove(const ActorTimer& timer);
+
+  template <class F>
+  void for_each(F visit) {
+    for (Slot& slot : slots_)
+      if (slot.timer != nullptr) visit(*slot.timer);
+  }
+
+  Worker* worker = nullptr;  // in whose wheel they are
+
+ private:
+  struct Slot {
+    ActorTimer* timer = nullptr;
+    std::uint32_t generation = 0;
+    std::uint32_t next_free = 0;
+  };
+  static constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
+
+  std::vector<Slot> slots_;
+  std::uint32_t free_ = kNoSlot;
+  std::size_t size_ = 0;
+};
+
+}  // namespace plexspaces::detail

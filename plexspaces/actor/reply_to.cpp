@@ -1,0 +1,39 @@
+#include "plexspaces/actor/reply_to.hpp"
+
+#include <new>
+#include <utility>
+
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/worker.hpp"
+
+namespace plexspaces::detail {
+
+namespace {
+
+Worker* worker_of(const Asker& asker) {
+  Worker* worker = Worker::current();
+  return worker != nullptr && worker->runtime().node_id() == asker.node ? worker : nullptr;
+}
+
+}  // namespace
+
+Envelope* make_reply(const Asker& asker, std::size_t bytes, std::uint32_t flags) {
+  Worker* worker = worker_of(asker);
+  return allocate_reply(asker.sink || worker == nullptr ? nullptr : &worker->pool(), asker.type, asker.sender,
+                        asker.correlation, bytes, flags | (asker.sink ? Envelope::kSink : 0u));
+}
+
+void send_reply(const Asker& asker, Envelope* reply) {
+  if (asker.sink) return deliver_to_sink(reply);
+  if (Worker* worker = worker_of(asker)) return worker->send_reply(reply);
+  if (Runtime* runtime = Runtime::of(asker.node)) return runtime->send_reply_from_outside(reply);
+  destroy_envelope(nullptr, reply);
+}
+
+void send_error(const Asker& asker, Error error) {
+  Envelope* reply = make_reply(asker, sizeof(Error), Envelope::kFailed);
+  ::new (reply->payload()) Error(std::move(error));
+  send_reply(asker, reply);
+}
+
+}  // namespace plexspaces::detail
