@@ -39,6 +39,8 @@ struct ProbeState {
   std::deque<Received> received;
   std::deque<std::function<void(Context&)>> todo;
   std::map<const MessageInfo*, std::any> replies;  // std::function<Result<Reply>(const M&)> by M
+  // ReplyTo<M> by M, oldest first. Shared only because it is the owner that knows how to destroy.
+  std::map<const MessageInfo*, std::deque<std::shared_ptr<void>>> unanswered;
   ActorId last_sender;
 };
 
@@ -77,6 +79,8 @@ class ProbeActor final : public Actor {
         context.complete<M>(std::any_cast<std::function<Result<ReplyOf<M>>(const M&)>&>(scripted->second)(*value));
       else if constexpr (std::is_void_v<ReplyOf<M>>)
         context.complete<M>(Status());
+      else if (auto later = context.defer<M>())
+        state_->unanswered[context.message_info()].push_back(std::make_shared<ReplyTo<M>>(std::move(later)));
     }
     return true;
   }
@@ -104,6 +108,9 @@ struct ProbeActorOf<std::tuple<Done...>, M, Ms...> {
 /// The part of a probe that knows no message types.
 class ProbeBase {
  public:
+  ProbeBase(const ProbeBase&) = delete;
+  ~ProbeBase() { state_->unanswered.clear(); }  // while the world is there to take the errors
+
   ActorId id() const { return id_; }
   /// Stands for an actor of class `A`, for those who send to one. What an `A` handles and this probe does not is a
   /// dead letter.
@@ -205,7 +212,7 @@ class Probe : public ProbeBase {
   }
 
   /// Answers each ask with an `M`, from now on, with what `answer` gives: a Result<Reply> or a Reply, made from the
-  /// message. Without it an `M` with a reply stays unanswered, one without is answered with success.
+  /// message. Without it an ask waits for answer(); one without a reply is answered with success.
   template <class M, class F>
     requires std::is_invocable_v<F, const M&>
   void reply(F answer) {
@@ -216,6 +223,19 @@ class Probe : public ProbeBase {
   template <class M>
   void reply(Result<ReplyOf<M>> answer) {
     reply<M>([answer = std::move(answer)](const M&) { return answer; });
+  }
+  /// Answers the oldest ask with an `M` that has no answer. @error kNotFound (PLX-TST-0009): there is none.
+  template <class M>
+  Status answer(Result<ReplyOf<M>> reply) {
+    auto& asks = state_->unanswered[&message_info<M>()];
+    if (asks.empty())
+      return world_->failure(Code::kNotFound,
+                             std::string("no ask waits for an answer to ") + std::string(message_info<M>().value->name),
+                             "PLX-TST-0009");
+    auto oldest = std::move(asks.front());
+    asks.pop_front();
+    static_cast<ReplyTo<M>*>(oldest.get())->reply(std::move(reply));
+    return {};
   }
 };
 

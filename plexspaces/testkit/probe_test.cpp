@@ -117,6 +117,19 @@ TEST_F(ProbeTest, AnswersAsksAsItIsTold) {
   EXPECT_EQ(rates_.waiting(), 0u);
 }
 
+TEST_F(ProbeTest, KeepsAsksUntilTheTestAnswers) {
+  EXPECT_EQ(rates_.answer<GetRate>(1.0).error().domain(), "PLX-TST-0009");
+  Probe<Down> asker(world_);
+  auto other = world_.spawn<Cashier>("", rates_.as<Rates>()).value();
+  Result<double> first, second;
+  world_.ask(cashier_, Convert{1}, 0s);  // leaves the ask under way
+  ASSERT_TRUE(rates_.expect<GetRate>(1s));
+  ASSERT_TRUE(rates_.answer<GetRate>(3.0));
+  EXPECT_EQ(rates_.answer<GetRate>(3.0).error().domain(), "PLX-TST-0009");
+  rates_.reply<GetRate>(7.0);
+  EXPECT_EQ(world_.ask(other, Convert{2}, 1s).value(), 14);
+}
+
 TEST_F(ProbeTest, SeesTheEndOfActorsThatItWatchesAndIsLinkedTo) {
   auto other = world_.spawn<Cashier>("", rates_.as<Rates>()).value();
   MonitorRef monitor = rates_.watch(cashier_).value();

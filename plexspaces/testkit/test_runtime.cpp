@@ -24,10 +24,12 @@ TestRuntime::TestRuntime(TestOptions options)
       return picked;
     };
   }
+  if (options_.types) options_.types(types_);
   runtime_ = std::make_unique<Runtime>(executor_, types_, std::move(runtime_options));
   runtime_->set_log([this](const std::string& line) { log_.push_back(line); });
+  if (options_.prepare) options_.prepare(*runtime_);
   Status started = runtime_->start();
-  PLX_CHECK(started.has_value(), "a runtime without registered types starts");
+  PLX_CHECK(started.has_value(), "the types are registered rightly and their facets offered");
 }
 
 TestRuntime::~TestRuntime() { executor_.crash(); }
@@ -75,25 +77,32 @@ Status TestRuntime::advance_to(TimePoint time) {
   return run_until_idle();
 }
 
-Result<Answer> TestRuntime::ask_envelope(ActorId to, plexspaces::detail::Envelope* envelope, Duration within) {
+std::shared_ptr<std::optional<Answer>> TestRuntime::send_ask(ActorId to, plexspaces::detail::Envelope* envelope,
+                                                             Duration within) {
   PLX_CHECK(plexspaces::detail::Worker::current() == nullptr, "a test asks; an actor awaits ctx.ask()");
-  auto answer = std::make_shared<std::optional<Answer>>();  // shared: it may come after this call has given up
-  envelope->flags |= plexspaces::detail::Envelope::kAsk | plexspaces::detail::Envelope::kSink;
+  using plexspaces::detail::Envelope;
+  auto answer = std::make_shared<std::optional<Answer>>();
+  envelope->flags |= Envelope::kAsk | Envelope::kSink;
   envelope->sender =
       reinterpret_cast<std::uint64_t>(make_sink([answer](Answer given) { *answer = std::move(given); }).release());
   envelope->context = plexspaces::detail::new_context(nullptr);
   envelope->context->deadline = saturating_add(now(), within);
   static_cast<void>(runtime_->send(to, envelope));  // a refusal is the answer
+  return answer;
+}
+
+Result<Answer> TestRuntime::ask_envelope(ActorId to, plexspaces::detail::Envelope* envelope, Duration within) {
+  auto answer = send_ask(to, envelope, within);
   Status came = run_until([&] { return answer->has_value(); }, within);
   if (answer->has_value()) return std::move(**answer);
   if (came.error().domain() != "PLX-TST-0002") return std::unexpected(std::move(came).error());
-  return failure(Code::kDeadlineExceeded, plexspaces::detail::no_answer_error().message(),
-                 plexspaces::detail::no_answer_error().domain());
+  Error none = plexspaces::detail::no_answer_error();
+  return failure(none.code(), none.message(), none.domain());
 }
 
 std::optional<std::string> TestRuntime::first_crash() const {
-  auto crash = std::ranges::find_if(
-      log_, [](const std::string& line) { return line.find(" crashed handling ") != std::string::npos; });
+  auto crash =
+      std::ranges::find_if(log_, [](const std::string& line) { return line.find(" crashed ") != std::string::npos; });
   if (crash == log_.end()) return std::nullopt;
   return *crash;
 }

@@ -24,9 +24,11 @@ namespace plexspaces::testkit {
 struct TestOptions {
   std::uint64_t seed = seed_from_environment().value_or(1);
   std::size_t workers = 2;
-  Duration step_time_max{};           // of a batch of turns; 0: time passes only when the test lets it
-  std::size_t steps_max = 1'000'000;  // of one call; more means that the actors never come to rest
-  RuntimeOptions runtime;             // `pick` unless set: the seed chooses the actor of each turn
+  Duration step_time_max{};               // of a batch of turns; 0: time passes only when the test lets it
+  std::size_t steps_max = 1'000'000;      // of one call; more means that the actors never come to rest
+  RuntimeOptions runtime;                 // `pick` unless set: the seed chooses the actor of each turn
+  std::function<void(Types&)> types;      // registers what is named by type; nothing for plain actors
+  std::function<void(Runtime&)> prepare;  // before its start: offers the facets that the types want
 };
 
 /// The production runtime in virtual time, in one thread, driven by the test:
@@ -45,6 +47,7 @@ struct TestOptions {
 /// declared before it.
 class TestRuntime {
  public:
+  /// Types and facets that do not fit end the process (checked).
   explicit TestRuntime(TestOptions options = {});
   ~TestRuntime();
   TestRuntime(const TestRuntime&) = delete;
@@ -95,6 +98,8 @@ class TestRuntime {
   std::optional<std::string> first_crash() const;
   std::vector<DeadLetter> dead_letters() const { return runtime_->dead_letters(); }
 
+  // For the test kit: asks, and does not wait. Shared, as the answer may come when nobody waits any more.
+  std::shared_ptr<std::optional<Answer>> send_ask(ActorId to, plexspaces::detail::Envelope* envelope, Duration within);
   /// An error that names the seed and the first crash, for what a test finds out itself.
   std::unexpected<Error> failure(Code code, std::string message, std::string_view domain = {}) const;
 
@@ -106,7 +111,7 @@ class TestRuntime {
   const TestOptions options_;
   sim::World world_;
   sim::SimExecutor executor_;
-  const Types types_;
+  Types types_;
   std::vector<std::string> log_;
   std::unique_ptr<Runtime> runtime_;
 };
