@@ -151,7 +151,7 @@ class Context {
   /// ReplyTo::reply(), in whatever turn. Empty when nobody asked. Once in a turn.
   template <class M>
   ReplyTo<M> defer() {
-    PLX_CHECK(input_->type == &message_info<M>(), "the message of this turn");
+    PLX_CHECK(input_->type == &plexspaces::message_info<M>(), "the message of this turn");
     return ReplyTo<M>(worker_->defer(*input_));
   }
 

@@ -172,6 +172,8 @@ bool Worker::batch_is_over() {
 // Runs the actor until it has nothing to do or its share is spent.
 void Worker::run(Cell& cell) {
   ++turns_in_batch_;  // so that runs without a turn end the batch too
+  if ((cell.flags & Cell::kStopping) != 0 && end_as_told(cell)) [[unlikely]]
+    return;
   bool first = true;
   for (;;) {
     if (cell.extras != nullptr && cell.extras->system_head != nullptr) [[unlikely]] {
@@ -204,7 +206,7 @@ void Worker::run(Cell& cell) {
       }
     }
     if (is_ending(cell)) [[unlikely]] {
-      if (!begin_last_turn(cell)) return end(cell);
+      if (end_as_told(cell)) return;
       continue;
     }
     if (options_.move_every_turns > 0 && moves_in_ > 0 && --moves_in_ == 0) [[unlikely]] {

@@ -193,6 +193,7 @@ class Worker final : public env::Worker {
   void activate(Cell& cell);
   Status run_on_start(Cell& cell);
   bool begin_last_turn(Cell& cell);
+  bool end_as_told(Cell& cell);
   void unschedule(Cell& cell);
   void settle_open_turn(OpenTurn& open);
   void close_open_turn(Cell& cell);

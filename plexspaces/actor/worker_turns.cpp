@@ -251,6 +251,16 @@ void Worker::start_adopted(Cell& cell) {
   cell.flags = static_cast<std::uint16_t>((cell.flags & ~Cell::kStopHook) | Cell::kStopping);
 }
 
+// Nothing that is queued comes between the last turn and the end. @returns whether the actor has ended.
+bool Worker::end_as_told(Cell& cell) {
+  while (is_ending(cell)) {
+    if (begin_last_turn(cell)) continue;
+    end(cell);
+    return true;
+  }
+  return false;
+}
+
 // The actor has been told to end and no turn of it runs. @returns whether it has a last turn, which may be over.
 bool Worker::begin_last_turn(Cell& cell) {
   if ((cell.flags & Cell::kStopHook) == 0) return false;
