@@ -134,6 +134,7 @@ Cell* Worker::pick_runnable() {
 // @returns whether the cell, which is in no run queue, has crashed in place of its turn, or after it.
 bool Worker::crashed_by_plan(Cell& cell) {
   constexpr std::string_view kWhat = "by the plan of the test";
+  if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) drain(cell);
   if (cell.head == nullptr || cell.head->type == &kParentExitOrder) return false;
   if ((cell.flags & (Cell::kWaiting | Cell::kStopping)) != 0) return false;
   if (cell.extras != nullptr && (cell.extras->activation != nullptr || cell.extras->system_head != nullptr))

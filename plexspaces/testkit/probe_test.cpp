@@ -119,15 +119,15 @@ TEST_F(ProbeTest, AnswersAsksAsItIsTold) {
 
 TEST_F(ProbeTest, KeepsAsksUntilTheTestAnswers) {
   EXPECT_EQ(rates_.answer<GetRate>(1.0).error().domain(), "PLX-TST-0009");
-  Probe<Down> asker(world_);
-  auto other = world_.spawn<Cashier>("", rates_.as<Rates>()).value();
-  Result<double> first, second;
-  world_.ask(cashier_, Convert{1}, 0s);  // leaves the ask under way
+  auto answer = world_.send_ask(cashier_.id(), plexspaces::detail::make_envelope(nullptr, Convert{4}, 0), 1s);
   ASSERT_TRUE(rates_.expect<GetRate>(1s));
+  ASSERT_TRUE(world_.run_until_idle());
+  EXPECT_FALSE(answer->has_value());
   ASSERT_TRUE(rates_.answer<GetRate>(3.0));
   EXPECT_EQ(rates_.answer<GetRate>(3.0).error().domain(), "PLX-TST-0009");
-  rates_.reply<GetRate>(7.0);
-  EXPECT_EQ(world_.ask(other, Convert{2}, 1s).value(), 14);
+  ASSERT_TRUE(world_.run_until_idle());
+  ASSERT_TRUE(answer->has_value());
+  EXPECT_EQ((*answer)->take<double>().value(), 12);
 }
 
 TEST_F(ProbeTest, SeesTheEndOfActorsThatItWatchesAndIsLinkedTo) {

@@ -63,17 +63,22 @@ Status TestRuntime::run_until(const std::function<bool()>& done, Duration within
   TimePoint limit = saturating_add(now(), within);
   PLX_TRY_STATUS(drive(done, limit));
   if (done()) return {};
-  if (limit != kNever) world_.clock.advance_to(limit);
+  if (limit != kNever) jump_to(limit);
   return failure(Code::kDeadlineExceeded,
                  fmt::format("it has not come about within {} ms of virtual time",
                              std::chrono::duration_cast<std::chrono::milliseconds>(within).count()),
                  "PLX-TST-0002");
 }
 
+void TestRuntime::jump_to(TimePoint time) {
+  world_.clock.advance_to(time);
+  world_.note(static_cast<std::uint64_t>(now().time_since_epoch().count()));
+}
+
 Status TestRuntime::advance_to(TimePoint time) {
   TimePoint end = std::max(time, plexspaces::detail::TimerWheel::fire_time(time));
   PLX_TRY_STATUS(drive({}, end));
-  world_.clock.advance_to(end);
+  jump_to(end);
   return run_until_idle();
 }
 

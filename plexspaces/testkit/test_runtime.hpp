@@ -107,6 +107,7 @@ class TestRuntime {
   Result<Answer> ask_envelope(ActorId to, plexspaces::detail::Envelope* envelope, Duration within);
   Status drive(const std::function<bool()>& done, TimePoint limit);
   std::unexpected<Error> restless() const;
+  void jump_to(TimePoint time);
 
   const TestOptions options_;
   sim::World world_;
