@@ -53,6 +53,19 @@ bool Worker::expired(Cell& cell, Envelope* envelope) {
   return true;
 }
 
+// Inlined into each turn: a call of its own is one twentieth of a hop.
+[[gnu::always_inline]] inline void Worker::handle(Cell& cell, Envelope* envelope) {
+  request_ = request_of(*envelope);
+  Context context(*this, cell, envelope);
+  try {
+    cell.actor->receive(context);
+  } catch (const std::exception& error) {
+    crash(cell, envelope, error.what());
+  } catch (...) {
+    crash(cell, envelope, kNotAnException);
+  }
+}
+
 void Worker::turn(Cell& cell, Envelope* envelope) {
   if (expired(cell, envelope)) return;
   if (cell.extras != nullptr && cell.extras->activation != nullptr) [[unlikely]]
@@ -63,18 +76,6 @@ void Worker::turn(Cell& cell, Envelope* envelope) {
   running_ = nullptr;
   request_ = nullptr;
   if (!input_taken_) release_envelope(&pool_, envelope);
-}
-
-inline void Worker::handle(Cell& cell, Envelope* envelope) {
-  request_ = request_of(*envelope);
-  Context context(*this, cell, envelope);
-  try {
-    cell.actor->receive(context);
-  } catch (const std::exception& error) {
-    crash(cell, envelope, error.what());
-  } catch (...) {
-    crash(cell, envelope, kNotAnException);
-  }
 }
 
 void Worker::handle_in_place_of_input(Cell& cell, EnvelopePtr message) {
