@@ -28,7 +28,7 @@ std::string time_text(Duration time) {
   return fmt::format("{} ns", time.count());
 }
 
-std::string message_text(const Effect& effect) {
+std::string message_text(const TurnEffect& effect) {
   if (effect.value == nullptr) return std::string(effect.type->value->name);
   return fmt::format("{} {}", effect.type->value->name, to_json(*effect.type->value, effect.value.get()));
 }
@@ -41,7 +41,7 @@ std::string reason_text(const ExitReason& reason) {
 
 }  // namespace
 
-std::string Effect::to_string() const {
+std::string TurnEffect::to_string() const {
   std::string text = by_name.empty() ? "" : by_name + ": ";
   switch (kind) {
     case Kind::kTell:
@@ -75,9 +75,9 @@ std::string Effect::to_string() const {
   return text;
 }
 
-std::vector<std::string> lines_of(const Effects& effects) {
+std::vector<std::string> lines_of(const TurnEffects& effects) {
   std::vector<std::string> lines;
-  for (const Effect& effect : effects) lines.push_back(effect.to_string());
+  for (const TurnEffect& effect : effects) lines.push_back(effect.to_string());
   return lines;
 }
 

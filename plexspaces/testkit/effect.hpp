@@ -20,7 +20,7 @@
 namespace plexspaces::testkit {
 
 /// One effect of a turn, as a Harness has recorded it. A value: it outlives the harness.
-class Effect {
+class TurnEffect {
  public:
   enum class Kind : std::uint8_t {
     kTell,
@@ -84,9 +84,9 @@ class Effect {
 };
 
 /// In the order in which they happened.
-using Effects = std::vector<Effect>;
+using TurnEffects = std::vector<TurnEffect>;
 
 /// Each as one line, to be compared or shown.
-std::vector<std::string> lines_of(const Effects& effects);
+std::vector<std::string> lines_of(const TurnEffects& effects);
 
 }  // namespace plexspaces::testkit

@@ -53,7 +53,7 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
   explicit Recording(HarnessBase& harness) : harness_(harness) {}
 
   void told(std::variant<ActorId, ActorKey> to, EnvelopePtr message) override {
-    Effect effect{.kind = Effect::Kind::kTell, .by = message->sender_id()};
+    TurnEffect effect{.kind = TurnEffect::Kind::kTell, .by = message->sender_id()};
     if (auto* id = std::get_if<ActorId>(&to)) {
       effect.to = *id;
     } else {
@@ -66,7 +66,7 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
   }
 
   void asked(ActorId to, EnvelopePtr message) override {
-    Effect effect{.kind = Effect::Kind::kAsk, .by = message->sender_id(), .to = to};
+    TurnEffect effect{.kind = TurnEffect::Kind::kAsk, .by = message->sender_id(), .to = to};
     effect.asker = {message->type, harness_.world_->runtime().node_id(), false, message->sender, message->extension};
     add_message(effect, *message);
     harness_.new_asks_.push_back(effect);
@@ -80,7 +80,7 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
       auto& signal = order->payload_as<ExitSignal>();
       if (signal.refused) return;
       if (signal.from != harness_.id_) harness_.links_.erase(signal.link);
-      add({.kind = signal.kill ? Effect::Kind::kKill : Effect::Kind::kExit,
+      add({.kind = signal.kill ? TurnEffect::Kind::kKill : TurnEffect::Kind::kExit,
            .by = signal.from,
            .to = to,
            .reason = signal.reason});
@@ -88,21 +88,21 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
     }
     auto& watch = order->payload_as<WatchOrder>();
     bool subject = watch.from == harness_.id_;
-    Effect effect{.by = watch.from, .to = to};
+    TurnEffect effect{.by = watch.from, .to = to};
     if (order->type == &kMonitorOrder) {
-      effect.kind = Effect::Kind::kMonitor;
+      effect.kind = TurnEffect::Kind::kMonitor;
       effect.monitor = {watch.id};
       if (subject) harness_.monitors_.emplace(watch.id, to);
     } else if (order->type == &kDemonitorOrder) {
       if (harness_.ended_) return;  // part of its end
-      effect.kind = Effect::Kind::kDemonitor;
+      effect.kind = TurnEffect::Kind::kDemonitor;
       effect.monitor = {watch.id};
       if (subject) harness_.monitors_.erase(watch.id);
     } else if (order->type == &kLinkOrder) {
-      effect.kind = Effect::Kind::kLink;
+      effect.kind = TurnEffect::Kind::kLink;
       if (subject) harness_.links_.emplace(watch.id, to);
     } else {
-      effect.kind = Effect::Kind::kUnlink;
+      effect.kind = TurnEffect::Kind::kUnlink;
       if (subject) harness_.links_.erase(watch.id);
     }
     add(std::move(effect));
@@ -110,18 +110,18 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
 
   void adopted(ActorId parent, ActorId child, std::uint64_t link) override {
     if (parent == harness_.id_) harness_.links_.emplace(link, child);
-    add({.kind = Effect::Kind::kLink, .by = parent, .to = child});
+    add({.kind = TurnEffect::Kind::kLink, .by = parent, .to = child});
   }
 
   void spawned(ActorId by, ActorId id, const Actor& actor) override {
-    Effect effect{.kind = Effect::Kind::kSpawn, .by = by, .to = id, .cls = std::type_index(typeid(actor))};
+    TurnEffect effect{.kind = TurnEffect::Kind::kSpawn, .by = by, .to = id, .cls = std::type_index(typeid(actor))};
     std::string name = effect.to_string();
     harness_.names_[id] = fmt::format("{}#{}", name.substr(name.rfind(' ') + 1), id.slot);
     add(std::move(effect));
   }
 
   void timer_armed(ActorId by, TimerRef timer, Duration after, Duration period, Envelope& message) override {
-    Effect effect{.kind = Effect::Kind::kTimer, .by = by, .timer = timer, .after = after, .period = period};
+    TurnEffect effect{.kind = TurnEffect::Kind::kTimer, .by = by, .timer = timer, .after = after, .period = period};
     add_message(effect, message);
     if (by == harness_.id_)
       harness_.armed_.push_back({timer, saturating_add(harness_.now(), after), period, effect.type, effect.value});
@@ -129,7 +129,7 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
   }
 
   void timer_cancelled(ActorId by, TimerRef timer) override {
-    Effect effect{.kind = Effect::Kind::kCancel, .by = by, .timer = timer};
+    TurnEffect effect{.kind = TurnEffect::Kind::kCancel, .by = by, .timer = timer};
     auto armed = std::ranges::find(harness_.armed_, timer, &Armed::timer);
     if (by == harness_.id_ && armed != harness_.armed_.end()) {
       effect.type = armed->type;
@@ -144,15 +144,15 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
     if (to != kTest) return;
     harness_.ended_ = down.reason;
     harness_.armed_.clear();
-    add({.kind = Effect::Kind::kEnd, .by = harness_.id_, .reason = down.reason});
+    add({.kind = TurnEffect::Kind::kEnd, .by = harness_.id_, .reason = down.reason});
   }
 
-  static void add_message(Effect& effect, Envelope& message) {
+  static void add_message(TurnEffect& effect, Envelope& message) {
     effect.type = message.type;
     effect.value = copy_of(*message.type->value, message.payload());
   }
 
-  void add(Effect effect) {
+  void add(TurnEffect effect) {
     if (effect.by && effect.by != harness_.id_) effect.by_name = harness_.name_of(effect.by);
     if (effect.to_name.empty()) effect.to_name = harness_.name_of(effect.to);
     harness_.effects_.push_back(std::move(effect));
@@ -196,14 +196,14 @@ void HarnessBase::begin(ActorId id) {
                                                                       {~std::uint64_t{0}, kTest, id})));
 }
 
-Result<Effects> HarnessBase::started() {
-  Effects effects = run();
+Result<TurnEffects> HarnessBase::started() {
+  TurnEffects effects = run();
   if (!ended_ || ended_->kind != ExitKind::kNoproc) return effects;
   return fail(Code::kFailedPrecondition, world_->log().empty() ? "the actor did not start" : world_->log().back(),
               "PLX-TST-0008");
 }
 
-Effects HarnessBase::send(Envelope* envelope, ActorId from) {
+TurnEffects HarnessBase::send(Envelope* envelope, ActorId from) {
   envelope->set_sender(from);
   static_cast<void>(world_->runtime().send(id_, envelope));
   return run();
@@ -221,9 +221,9 @@ std::unexpected<Error> HarnessBase::unanswered(const MessageInfo& type) const {
               "PLX-TST-0006");
 }
 
-Effects HarnessBase::run() {
+TurnEffects HarnessBase::run() {
   do {
-    if (!world_->run_until_idle()) effects_.push_back({.kind = Effect::Kind::kRestless, .by = id_});
+    if (!world_->run_until_idle()) effects_.push_back({.kind = TurnEffect::Kind::kRestless, .by = id_});
   } while (answer_scripted());
   return std::exchange(effects_, {});
 }
@@ -232,7 +232,7 @@ Effects HarnessBase::run() {
 bool HarnessBase::answer_scripted() {
   bool any = false;
   while (!new_asks_.empty()) {
-    Effect ask = std::move(new_asks_.front());
+    TurnEffect ask = std::move(new_asks_.front());
     new_asks_.pop_front();
     if (gone_.contains(ask.to)) {
       plexspaces::detail::send_error(ask.asker, plexspaces::detail::gone_error());
@@ -251,8 +251,8 @@ bool HarnessBase::answer_scripted() {
   return any || !again.empty();
 }
 
-Effects HarnessBase::advance(Duration by) {
-  if (!world_->advance(by)) effects_.push_back({.kind = Effect::Kind::kRestless, .by = id_});
+TurnEffects HarnessBase::advance(Duration by) {
+  if (!world_->advance(by)) effects_.push_back({.kind = TurnEffect::Kind::kRestless, .by = id_});
   return run();
 }
 
@@ -263,7 +263,7 @@ void HarnessBase::forget_fired() {
   std::erase_if(armed_, fired);
 }
 
-Result<Effects> HarnessBase::fire_next(const MessageInfo& type) {
+Result<TurnEffects> HarnessBase::fire_next(const MessageInfo& type) {
   forget_fired();
   auto with_type = [&](const Armed& armed) { return armed.type == &type; };
   auto next = armed_.end();
@@ -271,7 +271,7 @@ Result<Effects> HarnessBase::fire_next(const MessageInfo& type) {
     if (with_type(*armed) && (next == armed_.end() || armed->due < next->due)) next = armed;
   if (next == armed_.end())
     return fail(Code::kNotFound, fmt::format("the actor has no timer with {}", type.value->name), "PLX-TST-0007");
-  if (!world_->advance_to(next->due)) effects_.push_back({.kind = Effect::Kind::kRestless, .by = id_});
+  if (!world_->advance_to(next->due)) effects_.push_back({.kind = TurnEffect::Kind::kRestless, .by = id_});
   return run();
 }
 
@@ -290,24 +290,24 @@ void HarnessBase::tell_of_end(ActorId who, const ExitReason& reason) {
   });
 }
 
-Effects HarnessBase::end_of(ActorId who, ExitReason reason) {
+TurnEffects HarnessBase::end_of(ActorId who, ExitReason reason) {
   gone_.insert(who);
   tell_of_end(who, reason);
   return run();
 }
 
-Effects HarnessBase::exit(ExitReason reason, ActorId from) {
+TurnEffects HarnessBase::exit(ExitReason reason, ActorId from) {
   static_cast<void>(world_->runtime().send(
       id_, plexspaces::detail::make_exit_order(nullptr, {.from = from, .reason = std::move(reason)})));
   return run();
 }
 
-Effects HarnessBase::stop() {
+TurnEffects HarnessBase::stop() {
   world_->runtime().stop(id_);
   return run();
 }
 
-Effects HarnessBase::kill() {
+TurnEffects HarnessBase::kill() {
   world_->runtime().kill(id_);
   return run();
 }

@@ -33,7 +33,7 @@ template <class M>
 struct Answered {
   /// @error what the handler returned; kInternal when it threw. kUnavailable (PLX-TST-0006): it has not answered yet.
   Result<ReplyOf<M>> reply;
-  Effects effects;
+  TurnEffects effects;
 };
 
 /// The part of a harness that does not know its actor's class.
@@ -51,7 +51,7 @@ class HarnessBase {
 
   /// Answers an ask of the actor under test, an `M`, and runs it. What it does then are the effects.
   template <class M>
-  Effects answer(const Effect& ask, Result<ReplyOf<M>> reply) {
+  TurnEffects answer(const TurnEffect& ask, Result<ReplyOf<M>> reply) {
     PLX_CHECK(ask.asked<M>() != nullptr, "the effect is an ask of this message");
     ReplyTo<M>(ask.asker).reply(std::move(reply));
     return run();
@@ -62,7 +62,7 @@ class HarnessBase {
     requires std::is_invocable_v<F, const M&>
   void reply(F answer) {
     std::function<Result<ReplyOf<M>>(const M&)> function = std::move(answer);
-    replies_[&message_info<M>()] = [function](const Effect& ask) {
+    replies_[&message_info<M>()] = [function](const TurnEffect& ask) {
       ReplyTo<M>(ask.asker).reply(function(*ask.asked<M>()));
     };
   }
@@ -72,25 +72,25 @@ class HarnessBase {
   }
 
   /// Lets virtual time pass: timers and time-outs that are due. See TestRuntime::advance().
-  Effects advance(Duration by);
+  TurnEffects advance(Duration by);
   /// Lets time pass until the nearest timer with an `M` is due.
   /// @error kNotFound (PLX-TST-0007): none is armed.
   template <class M>
-  Result<Effects> fire_timer() {
+  Result<TurnEffects> fire_timer() {
     return fire_next(message_info<M>());
   }
 
   /// A peer, or an actor that the one under test has spawned, has ended: who watches it gets Down, who is linked to it
   /// the exit signal; asks of it get kNotFound from now on.
   template <class B>
-  Effects end(ActorRef<B> who, ExitReason reason) {
+  TurnEffects end(ActorRef<B> who, ExitReason reason) {
     return end_of(who.id(), std::move(reason));
   }
   /// An exit signal for the actor under test.
-  Effects exit(ExitReason reason, ActorId from = {});
+  TurnEffects exit(ExitReason reason, ActorId from = {});
   /// As Runtime::stop() and kill().
-  Effects stop();
-  Effects kill();
+  TurnEffects stop();
+  TurnEffects kill();
 
   /// Why the actor under test has ended; nothing while it lives.
   const std::optional<ExitReason>& ended() const { return ended_; }
@@ -102,12 +102,12 @@ class HarnessBase {
   explicit HarnessBase(HarnessOptions options);
 
   void begin(ActorId id);
-  Result<Effects> started();
-  Effects send(plexspaces::detail::Envelope* envelope, ActorId from);
+  Result<TurnEffects> started();
+  TurnEffects send(plexspaces::detail::Envelope* envelope, ActorId from);
   std::shared_ptr<std::optional<Answer>> send_ask(plexspaces::detail::Envelope* envelope);
   std::unexpected<Error> unanswered(const MessageInfo& type) const;
   /// Runs until nothing is to do now. @returns what has happened since the last call.
-  Effects run();
+  TurnEffects run();
 
   struct Unanswered {
     const MessageInfo* type;
@@ -126,8 +126,8 @@ class HarnessBase {
   };
 
   ActorId new_peer(std::string name);
-  Result<Effects> fire_next(const MessageInfo& type);
-  Effects end_of(ActorId who, ExitReason reason);
+  Result<TurnEffects> fire_next(const MessageInfo& type);
+  TurnEffects end_of(ActorId who, ExitReason reason);
   std::string name_of(ActorId id) const;
   void forget_fired();
   void tell_of_end(ActorId who, const ExitReason& reason);
@@ -137,9 +137,9 @@ class HarnessBase {
   std::unique_ptr<TestRuntime> world_;
   ActorId id_;
   std::optional<ExitReason> ended_;
-  Effects effects_;              // since the last call
-  std::deque<Effect> new_asks_;  // not yet looked at for a scripted answer
-  std::map<const MessageInfo*, std::function<void(const Effect&)>> replies_;
+  TurnEffects effects_;              // since the last call
+  std::deque<TurnEffect> new_asks_;  // not yet looked at for a scripted answer
+  std::map<const MessageInfo*, std::function<void(const TurnEffect&)>> replies_;
   std::map<ActorId, std::string> names_;
   std::set<ActorId> gone_;
   std::map<std::uint64_t, ActorId> monitors_, links_;  // of the actor under test, by id: the other end
@@ -151,7 +151,7 @@ class HarnessBase {
 ///     Harness<Account> account;
 ///     auto branch = account.peer<Branch>("branch");
 ///     account.start(branch).value();
-///     Effects effects = account.tell(Withdraw{.amount = 5});
+///     TurnEffects effects = account.tell(Withdraw{.amount = 5});
 ///     EXPECT_EQ(lines_of(effects), (std::vector<std::string>{R"(tell branch Withdrawn {"amount":5})"}));
 ///     auto [balance, nothing] = account.ask(GetBalance{});
 ///
@@ -169,7 +169,7 @@ class Harness : public HarnessBase {
   /// Makes the actor, once, and runs its on_start(), whose effects these are.
   /// @error kFailedPrecondition (PLX-TST-0008): on_start() has failed; the message says why.
   template <class... Args>
-  Result<Effects> start(Args&&... args) {
+  Result<TurnEffects> start(Args&&... args) {
     PLX_CHECK(!id(), "a harness starts its actor once");
     PLX_TRY(actor, world().template spawn<A>({}, std::forward<Args>(args)...));
     begin(actor.id());
@@ -180,7 +180,7 @@ class Harness : public HarnessBase {
 
   /// One message, and what follows from it until the actor waits or is done. @p from: the sender that it sees.
   template <class M>
-  Effects tell(M&& message, ActorId from = {}) {
+  TurnEffects tell(M&& message, ActorId from = {}) {
     static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
     return send(plexspaces::detail::make_envelope(nullptr, std::forward<M>(message), 0), from);
   }
@@ -191,7 +191,7 @@ class Harness : public HarnessBase {
     using Message = std::remove_cvref_t<M>;
     static_assert(A::template kHandles<Message>, "this actor does not handle this message");
     auto answer = send_ask(plexspaces::detail::make_envelope(nullptr, std::forward<M>(message), 0));
-    Effects effects = run();
+    TurnEffects effects = run();
     if (*answer) return {(*answer)->template take<ReplyOf<Message>>(), std::move(effects)};
     unanswered_.push_back({&message_info<Message>(), answer});
     return {unanswered(message_info<Message>()), std::move(effects)};

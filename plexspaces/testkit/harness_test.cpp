@@ -149,7 +149,7 @@ class HarnessTest : public testing::Test {
  protected:
   Harness<Account> account_;
   ActorRef<Bank> bank_ = account_.peer<Bank>("bank");
-  Effects started_ = account_.start(bank_).value();
+  TurnEffects started_ = account_.start(bank_).value();
 };
 
 TEST_F(HarnessTest, StartGivesTheEffectsOfTheFirstTurn) {
@@ -173,7 +173,7 @@ TEST_F(HarnessTest, EffectsAreInTheOrderOfTheTurn) {
 }
 
 TEST_F(HarnessTest, EffectsHaveTheirValues) {
-  Effects effects = account_.tell(Do{"everything"});
+  TurnEffects effects = account_.tell(Do{"everything"});
   ASSERT_EQ(effects.size(), 9u);
   ASSERT_NE(effects[0].told<Tick>(), nullptr);
   EXPECT_EQ(effects[0].told<Tick>()->number, 7);
@@ -234,7 +234,7 @@ TEST_F(HarnessTest, TimersFireWhenTheTestLetsTimePass) {
 }
 
 TEST_F(HarnessTest, ChildrenAreMadeAndStartedButGetNothing) {
-  Effects effects = account_.tell(Do{"spawn"});
+  TurnEffects effects = account_.tell(Do{"spawn"});
   ASSERT_EQ(effects.size(), 4u);
   EXPECT_TRUE(effects[0].spawned<Child>());
   EXPECT_FALSE(effects[0].spawned<Bank>());
@@ -312,7 +312,7 @@ class Shop : public GenServer<Shop, Order> {
 TEST(HarnessKeyTest, ATellByKeyIsAnEffectToo) {
   Harness<Shop> shop({.types = [](Types& types) { types.add<Stock>("stock", {.facets = {{"durability", {}}}}); }});
   ASSERT_TRUE(shop.start());
-  Effects effects = shop.tell(Order{"tea"});
+  TurnEffects effects = shop.tell(Order{"tea"});
   EXPECT_THAT(lines_of(effects), ElementsAre(R"(tell default/default/stock/tea Order {"sku":"tea"})"));
   EXPECT_EQ(effects[0].key->key, "tea");
 }
