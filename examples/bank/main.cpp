@@ -13,9 +13,8 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 #include "examples/common/address.hpp"
 
@@ -223,8 +222,8 @@ int main(int argc, char** argv) {
     return 2;
   }
 
-  env::PosixExecutor executor;
-  std::size_t branches_count = executor.worker_count();
+  LocalRuntime runtime;
+  std::size_t branches_count = runtime.worker_count();
   std::vector<Job> jobs;
   for (std::size_t i = 0; i < branches_count; ++i) {
     auto share = [&](std::uint64_t of, std::size_t before) { return of * before / branches_count; };
@@ -241,9 +240,6 @@ int main(int argc, char** argv) {
 
   Accounts accounts(accounts_count);
   std::latch finished(static_cast<std::ptrdiff_t>(branches_count));
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
 
   double memory_before = memory_bytes();
   std::vector<ActorRef<Branch>> branches;
@@ -263,7 +259,7 @@ int main(int argc, char** argv) {
     report.total += part.total;
     report.different += part.different;
   }
-  executor.stop();
+  runtime.stop();
 
   fmt::print("{} transfers between {} accounts: {:.0f} transfers/s, {:.0f} bytes/account\n", transfers, accounts_count,
              static_cast<double>(transfers) / took.count(), account_bytes);

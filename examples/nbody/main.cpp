@@ -12,9 +12,8 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 #include "examples/common/address.hpp"
 
@@ -192,10 +191,7 @@ int main(int argc, char** argv) {
   std::array<BodyState, kBodies> start = perihelion();
 
   std::latch finished(kBodies);
-  env::PosixExecutor executor;
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
+  LocalRuntime runtime;
 
   std::vector<ActorRef<Body>> bodies;
   Meet meet;
@@ -208,7 +204,7 @@ int main(int argc, char** argv) {
 
   std::array<BodyReport, kBodies> reports;
   for (std::size_t i = 0; i < kBodies; ++i) reports[i] = bodies[i].ask(GetReport{}, 1min).value();
-  executor.stop();
+  runtime.stop();
 
   std::array<BodyState, kBodies> end{reports[kSun].state, reports[kEarth].state, reports[kMoon].state};
   double drift = std::abs(energy(end) / energy(start) - 1);

@@ -9,9 +9,8 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 #include "examples/common/address.hpp"
 
@@ -136,10 +135,7 @@ int main(int argc, char** argv) {
   }
 
   std::counting_semaphore<> finished(0);
-  env::PosixExecutor executor;
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
+  LocalRuntime runtime;
 
   std::vector<ActorRef<Fork>> forks;
   for (std::size_t i = 0; i < seats; ++i) forks.push_back(runtime.spawn<Fork>("").value());
@@ -163,7 +159,7 @@ int main(int argc, char** argv) {
                meals, i, fork.meals, 2 * meals, fork.misuses, fork.held ? ", still held" : "");
     right = false;
   }
-  executor.stop();
+  runtime.stop();
   if (right) fmt::print("{} philosophers ate {} times each\n", seats, meals);
   return right ? 0 : 1;
 }

@@ -48,6 +48,8 @@ class Context {
   ActorRef<A> self() const {
     return ActorRef<A>(worker_->runtime().node_id(), cell_->id());
   }
+  /// The actor that sent the message; none when it came from outside, by key, or from the runtime itself.
+  ActorId sender_id() const { return input_->is(detail::Envelope::kSink) ? ActorId{} : input_->sender_id(); }
   Runtime& runtime() const { return worker_->runtime(); }
   /// The clock, as it was when this batch of turns began.
   TimePoint now() const { return worker_->now(); }
@@ -267,8 +269,8 @@ class Context {
     worker_->complete_with_error(
         *input_, Error(Code::kInternal, "the handler returns NoReply but has not called ctx.defer()", "PLX-ACT-0030"));
   }
-  /// As unstash_all(), but this turn's message too, and before everything else, as continue_with(). The turn must be done
-  /// with its message.
+  /// As unstash_all(), but this turn's message too, and before everything else, as continue_with(). The turn must be
+  /// done with its message.
   void retry_stashed() { worker_->retry_stashed(*cell_); }
   /// No handler takes this message.
   void unhandled() { worker_->unhandled(*this); }
