@@ -9,6 +9,7 @@
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/recorder.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 #include "plexspaces/base/limits.hpp"
@@ -78,10 +79,7 @@ Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
   envelope->context->deadline = saturating_add(now_, within);
   if (request_ != nullptr) envelope->context->request = *request_;
   if (running_ != nullptr) envelope->set_sender(running_->id());
-  if (effects_ != nullptr) {
-    effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-    return {};
-  }
+  if (effects_ != nullptr) return keep(to, envelope);
   return send_or_bury(to, envelope);
 }
 
@@ -102,12 +100,20 @@ Status Worker::tell(ActorId to, Envelope* envelope) {
   if (running_ != nullptr) {
     envelope->set_sender(running_->id());
     if (request_ != nullptr) inherit_request(*envelope, *request_);
-    if (effects_ != nullptr) [[unlikely]] {
-      effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-      return {};
-    }
+    if (effects_ != nullptr) [[unlikely]]
+      return keep(to, envelope);
   }
   return send_or_bury(to, envelope);
+}
+
+// What is sent leaves later, or goes to the test. Takes it.
+Status Worker::keep(std::variant<ActorId, ActorKey> to, Envelope* envelope) {
+  EnvelopePtr message(envelope, {&pool_});
+  if (recorder_ != nullptr)
+    recorder_->told(std::move(to), std::move(message));
+  else
+    effects_->sends.push_back({std::move(to), std::move(message)});
+  return {};
 }
 
 // What a turn sends carries on whose behalf it ran; a deadline it does not: nobody waits for it.
@@ -122,10 +128,7 @@ Status Worker::tell(const ActorKey& to, Envelope* envelope) {
     return valid;
   }
   if (request_ != nullptr) inherit_request(*envelope, *request_);
-  if (effects_ != nullptr) {
-    effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-    return {};
-  }
+  if (effects_ != nullptr) return keep(to, envelope);
   return runtime_.deliver(envelope);
 }
 
@@ -166,7 +169,11 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
   envelope->set_sender(cell.id());
   envelope->extension = wait.correlation = ++last_correlation_;
   TimePoint deadline = link->deadline;  // the link goes with the envelope
-  Sent sent = send(to, envelope);
+  Sent sent = Sent::kOk;
+  if (recorder_ != nullptr) [[unlikely]]
+    recorder_->asked(to, EnvelopePtr(envelope, {&pool_}));
+  else
+    sent = send(to, envelope);
   if (sent != Sent::kOk) {
     DeadLetterReason reason = sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kMailboxFull;
     count_dead_letter(*envelope, reason, to);
@@ -248,7 +255,7 @@ void Worker::send_reply(Envelope* reply) {
 }
 
 void Worker::complete_with(Envelope* reply) {
-  if (effects_ != nullptr)
+  if (effects_ != nullptr && recorder_ == nullptr)
     effects_->reply = EnvelopePtr(reply, {&pool_});
   else
     send_reply(reply);
