@@ -83,11 +83,6 @@ void Worker::start_cell(Cell& cell, Actor* actor) {
   WorkerCounters::add(counters_.spawned);
 }
 
-void Worker::name_cell(Cell& cell, std::string name) {
-  runtime_.publish_name(name, cell.id());
-  extras(cell).name = std::move(name);
-}
-
 void Worker::ask_to_stop(Cell& cell) {
   Activation* activation = cell.extras != nullptr ? cell.extras->activation.get() : nullptr;
   if (activation == nullptr)
@@ -111,7 +106,11 @@ bool Worker::close_if_idle(Cell& cell) {
 // The cell is in no run queue. Closes its mailbox, ends its identity, then its contents, then frees it.
 void Worker::end(Cell& cell) {
   ActorId id = cell.id();
-  Envelope* word = cell.inbox.exchange(Cell::closed(), std::memory_order_acq_rel);
+  Envelope* word;
+  {
+    std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+    word = cell.inbox.exchange(Cell::closed(), std::memory_order_acq_rel);
+  }
   if (Cell::is_list(word)) {
     std::uint64_t drained = 0;
     Envelope* oldest = nullptr;
@@ -135,14 +134,17 @@ void Worker::end(Cell& cell) {
   Envelope* queued = std::exchange(cell.head, nullptr);
   cell.tail = nullptr;
   cell.queued.store(0, std::memory_order_relaxed);
-  cell.queued_bytes.store(0, std::memory_order_relaxed);
+  cell.queued_units.store(0, std::memory_order_relaxed);
+  cell.mailbox.store(0, std::memory_order_relaxed);
   Envelope* orders = nullptr;
   std::unique_ptr<Activation> activation;
   std::unique_ptr<ExitLists> exits;
+  std::unique_ptr<MailboxState> mailbox;
   if (cell.extras != nullptr) {
     orders = cell.extras->system_head;
     activation = std::move(cell.extras->activation);
     exits = std::move(cell.extras->exits);
+    mailbox = std::move(cell.extras->mailbox);
     if (cell.extras->timers != nullptr) drop_timers(*cell.extras->timers);
     if (!cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
     delete std::exchange(cell.extras, nullptr);
@@ -168,7 +170,7 @@ void Worker::end(Cell& cell) {
   }
   while (orders != nullptr) {
     Envelope* next = orders->next;
-    if (is_exit_order(*orders))
+    if (is_peer_order(*orders))
       refuse_order(orders);
     else
       destroy_envelope(&pool_, orders);
@@ -176,7 +178,7 @@ void Worker::end(Cell& cell) {
   }
   while (queued != nullptr) {
     Envelope* next = queued->next;
-    if (is_exit_order(*queued))
+    if (is_peer_order(*queued))
       refuse_order(queued);
     else if (is_user_order(*queued))
       destroy_envelope(&pool_, queued);
@@ -188,6 +190,7 @@ void Worker::end(Cell& cell) {
       bury(runtime_, this, queued, DeadLetterReason::kStopped, id);
     queued = next;
   }
+  if (mailbox != nullptr) end_mailbox(*mailbox, id);
 }
 
 void Worker::answer_or_drop(Envelope* request, const Error& error) {

@@ -67,7 +67,10 @@ ChildSpec child(std::string id, RestartType restart = permanent, ChildOptions op
   spec.class_name = detail::class_name<A>();
   spec.start = [kept = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)](
                    Context& ctx, const std::string& name, const void*) -> Result<ActorId> {
-    PLX_TRY(ref, std::apply([&](const auto&... arg) { return ctx.spawn_linked_as<A>(name, arg...); }, kept));
+    PLX_TRY(
+        ref,
+        std::apply([&](const auto&... arg) { return ctx.spawn_linked_with<A>({.name = name, .mailbox = {}}, arg...); },
+                   kept));
     return ref.id();
   };
   return spec;
