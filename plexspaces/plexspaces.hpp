@@ -16,3 +16,6 @@
 #include "plexspaces/codec/description.hpp"
 #include "plexspaces/durable/options.hpp"
 #include "plexspaces/env/time.hpp"
+#include "plexspaces/supervision/application.hpp"
+#include "plexspaces/supervision/supervisor.hpp"
+#include "plexspaces/supervision/tree_view.hpp"
