@@ -28,8 +28,8 @@ struct ActorTimer : Timer {
   bool idle = false;  // that of IdleTimer
 };
 
-/// What Context::idle_timeout() has set. Messages only note when they came; the timer looks at that when it fires, and is
-/// armed again when it was too early.
+/// What Context::idle_timeout() has set. Messages only note when they came; the timer looks at that when it fires, and
+/// is armed again when it was too early.
 struct IdleTimer {
   Duration after{0};
   TimePoint last;  // message

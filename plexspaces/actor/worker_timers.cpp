@@ -52,7 +52,7 @@ void ActorTimers::remove(const ActorTimer& timer) {
 void ActorTimers::shrink() {
   if (size_ > 0) return;
   for (const Slot& slot : slots_) generation_ = std::max(generation_, slot.generation);
-  slots_ = {};
+  std::vector<Slot>().swap(slots_);
   free_ = kNoSlot;
 }
 

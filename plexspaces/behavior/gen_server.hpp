@@ -39,7 +39,7 @@ class GenServer : public Actor {
   void receive(Context& context) final {
     const MessageInfo* type = context.message_info();
     bool handled = ((type == &message_info<Ms>() ? (dispatch<Ms>(context), true) : false) || ...);
-    if (!handled) context.unhandled();
+    if (!handled) return context.unhandled();
     if constexpr (kHandles<IdleTimeout>)
       if (type != &message_info<IdleTimeout>()) context.note_message();
   }
