@@ -48,6 +48,8 @@ class Context {
   ActorRef<A> self() const {
     return ActorRef<A>(worker_->runtime().node_id(), cell_->id());
   }
+  /// The actor that sent the message; none when it came from outside, by key, or from the runtime itself.
+  ActorId sender_id() const { return input_->is(detail::Envelope::kSink) ? ActorId{} : input_->sender_id(); }
   Runtime& runtime() const { return worker_->runtime(); }
   /// The clock, as it was when this batch of turns began.
   TimePoint now() const { return worker_->now(); }

@@ -8,9 +8,11 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "plexspaces/actor/block_pool.hpp"
@@ -31,6 +33,7 @@ class Runtime;
 namespace plexspaces::detail {
 
 class CellTable;
+class Recorder;
 class Worker;
 struct ExitSignal;
 struct OpenTurn;
@@ -199,6 +202,8 @@ class Worker final : public env::Worker {
   std::size_t level_of(const Cell& cell, const Envelope& envelope) const;
   bool fits(const Cell& cell, const Envelope& envelope) const;
   void drop_oldest(Cell& cell);
+  static void trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind);
+  std::unique_lock<std::mutex> lock_out_trimming(const Cell& cell);
   void take_offer(Cell& cell, Envelope* order);
   void let_in(Cell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
@@ -207,6 +212,8 @@ class Worker final : public env::Worker {
   static void send_timed_out(Timer& timer, void* worker);
   void schedule(Cell& cell);
   Cell* next_runnable();
+  Cell* pick_runnable();
+  bool crashed_by_plan(Cell& cell);
   void run(Cell& cell);
   // Told to stop, and no turn of it is open, or told not to wait for that.
   static bool is_ending(const Cell& cell) {
@@ -221,17 +228,20 @@ class Worker final : public env::Worker {
   bool batch_is_over();
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
+  static Envelope* take_head(Cell& cell);
   void append_system(Cell& cell, Envelope* envelope);
   void turn(Cell& cell, Envelope* envelope);
   void faceted_turn(Cell& cell, EnvelopePtr input);
   void run_through_facets(Cell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(Cell& cell, Envelope* envelope);
+  Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
   void inherit_request(Envelope& envelope);
   void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
   bool expired(Cell& cell, Envelope* envelope);
   void answer_or_drop(Envelope* request, const Error& error);
   static void take_back_reply(Turn& turn);
-  void crash(Cell& cell, Envelope* input, const std::string& what);
+  void crash(Cell& cell, Envelope* input, std::string_view what);
+  void stop_crashed(Cell& cell, std::string_view what);
   void activate(Cell& cell);
   Status run_on_start(Cell& cell);
   bool begin_last_turn(Cell& cell);
@@ -291,6 +301,8 @@ class Worker final : public env::Worker {
   const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn or by stash(), in the running turn
+  Recorder* const recorder_;    // RuntimeOptions::recorder
+  Effects recorded_;            // what effects_ points to when there is one, so that nothing leaves; stays empty
   std::size_t moves_in_ = 0;    // turns until the next forced move
   Cell* run_head_ = nullptr;
   Cell* run_tail_ = nullptr;

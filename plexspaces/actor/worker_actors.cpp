@@ -8,6 +8,7 @@
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/recorder.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 
@@ -81,6 +82,8 @@ void Worker::start_cell(Cell& cell, Actor* actor) {
   cell.home.store(index_, std::memory_order_release);
   cell.inbox.store(Cell::idle(), std::memory_order_release);
   WorkerCounters::add(counters_.spawned);
+  if (recorder_ != nullptr) [[unlikely]]
+    recorder_->spawned(running_ != nullptr ? running_->id() : ActorId{}, cell.id(), *actor);
 }
 
 void Worker::ask_to_stop(Cell& cell) {
@@ -106,7 +109,11 @@ bool Worker::close_if_idle(Cell& cell) {
 // The cell is in no run queue. Closes its mailbox, ends its identity, then its contents, then frees it.
 void Worker::end(Cell& cell) {
   ActorId id = cell.id();
-  Envelope* word = cell.inbox.exchange(Cell::closed(), std::memory_order_acq_rel);
+  Envelope* word;
+  {
+    std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+    word = cell.inbox.exchange(Cell::closed(), std::memory_order_acq_rel);
+  }
   if (Cell::is_list(word)) {
     std::uint64_t drained = 0;
     Envelope* oldest = nullptr;

@@ -9,6 +9,7 @@
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/recorder.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 #include "plexspaces/base/limits.hpp"
@@ -77,10 +78,7 @@ Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
   envelope->context->deadline = saturating_add(now_, within);
   if (request_ != nullptr) envelope->context->request = *request_;
   if (running_ != nullptr) envelope->set_sender(running_->id());
-  if (effects_ != nullptr) {
-    effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-    return {};
-  }
+  if (effects_ != nullptr) return keep(to, envelope);
   return send_or_bury(to, envelope);
 }
 
@@ -101,12 +99,20 @@ Status Worker::tell(ActorId to, Envelope* envelope) {
   if (running_ != nullptr) {
     envelope->set_sender(running_->id());
     if (request_ != nullptr) inherit_request(*envelope);
-    if (effects_ != nullptr) [[unlikely]] {
-      effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-      return {};
-    }
+    if (effects_ != nullptr) [[unlikely]]
+      return keep(to, envelope);
   }
   return send_or_bury(to, envelope);
+}
+
+// What is sent leaves later, or goes to the test. Takes it.
+Status Worker::keep(std::variant<ActorId, ActorKey> to, Envelope* envelope) {
+  EnvelopePtr message(envelope, {&pool_});
+  if (recorder_ != nullptr)
+    recorder_->told(std::move(to), std::move(message));
+  else
+    effects_->sends.push_back({std::move(to), std::move(message)});
+  return {};
 }
 
 // What a turn sends carries on whose behalf it ran; a deadline it does not: nobody waits for it.
@@ -121,10 +127,7 @@ Status Worker::tell(const ActorKey& to, Envelope* envelope) {
     return valid;
   }
   if (request_ != nullptr) inherit_request(*envelope);
-  if (effects_ != nullptr) {
-    effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-    return {};
-  }
+  if (effects_ != nullptr) return keep(to, envelope);
   return runtime_.deliver(envelope);
 }
 
@@ -165,7 +168,11 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
   envelope->set_sender(cell.id());
   envelope->extension = wait.correlation = ++last_correlation_;
   TimePoint deadline = link->deadline;  // the link goes with the envelope
-  Sent sent = send(to, envelope);
+  Sent sent = Sent::kOk;
+  if (recorder_ != nullptr) [[unlikely]]
+    recorder_->asked(to, EnvelopePtr(envelope, {&pool_}));
+  else
+    sent = send(to, envelope);
   if (sent != Sent::kOk) {
     DeadLetterReason reason = sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kMailboxFull;
     count_dead_letter(*envelope, reason, to);
@@ -245,7 +252,7 @@ void Worker::send_reply(Envelope* reply) {
 }
 
 void Worker::complete_with(Envelope* reply) {
-  if (effects_ != nullptr)
+  if (effects_ != nullptr && recorder_ == nullptr)
     effects_->reply = EnvelopePtr(reply, {&pool_});
   else
     send_reply(reply);
@@ -292,16 +299,23 @@ void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLett
     if (worker != nullptr) return worker->refuse_order(envelope);
     return destroy_envelope(nullptr, envelope);
   }
-  runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
+  // That a message was let in is no message: nobody misses the answer of a send whose sender has ended.
+  bool answer_to_send = envelope->is(Envelope::kReply) && envelope->type == &kSendOrder;
+  if (!answer_to_send) runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
   if (envelope->is(Envelope::kAsk)) {
     Error error = reason == DeadLetterReason::kTooLarge ? too_large_error(envelope->bytes(), runtime.options())
                                                         : dead_letter_error(reason);
     if (worker != nullptr)
       worker->send_reply(worker->error_reply(envelope, std::move(error)));
-    else
+    else if (envelope->is(Envelope::kSink))
       answer_outside(envelope, std::move(error));
+    else
+      runtime.answer_from_outside(*envelope, std::move(error));
   }
-  destroy_envelope(worker != nullptr ? &worker->pool_ : nullptr, envelope);
+  if (worker != nullptr) return destroy_envelope(&worker->pool_, envelope);
+  // It may be another worker's block: a pool for the moment takes it, and gives it to the depot.
+  BlockPool pool(runtime.depot_);
+  destroy_envelope(&pool, envelope);
 }
 
 }  // namespace plexspaces::detail

@@ -16,6 +16,7 @@
 #include "plexspaces/actor/actor_timers.hpp"
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/recorder.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 
@@ -80,6 +81,7 @@ Result<TimerRef> Worker::arm_timer(Cell& cell, Duration after, Duration period, 
   extras.timers->worker = this;
   extras.timers->add(*timer);
   timers_.arm(*timer, timer->deadline);
+  if (recorder_ != nullptr) recorder_->timer_armed(cell.id(), timer->ref, after, period, *message);
   return timer->ref;
 }
 
@@ -88,6 +90,7 @@ bool Worker::cancel_timer(Cell& cell, TimerRef ref) {
   ActorTimer* timer = timers == nullptr ? nullptr : timers->find(ref);
   if (timer == nullptr) return false;
   drop_timer(*timers, *timer);
+  if (recorder_ != nullptr) recorder_->timer_cancelled(cell.id(), ref);
   return true;
 }
 

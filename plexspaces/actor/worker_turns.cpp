@@ -95,11 +95,15 @@ std::string Worker::log_crash(const Cell& cell, std::string_view during, std::st
   return text;
 }
 
-void Worker::crash(Cell& cell, Envelope* input, const std::string& what) {
+void Worker::crash(Cell& cell, Envelope* input, std::string_view what) {
   bool last = (cell.flags & Cell::kLastTurn) != 0;
   std::string_view message = input->type->value != nullptr ? input->type->value->name : "?";
   std::string text = log_crash(cell, last ? "in on_stop()" : fmt::format("handling {}", message), what);
   complete_with_error(*input, Error(Code::kInternal, std::move(text), "PLX-ACT-0012"));
+  stop_crashed(cell, what);
+}
+
+void Worker::stop_crashed(Cell& cell, std::string_view what) {
   if (lists_of(cell) != nullptr || (cell.flags & Cell::kStopHook) != 0)
     exit_lists(cell).reason = ExitReason::error(what);
   stop_cell(cell);
@@ -214,7 +218,7 @@ Status Worker::run_on_start(Cell& cell) {
   // Also within the turn of the actor that starts it.
   Cell* outer = std::exchange(running_, &cell);
   const RequestContextPtr* outer_request = std::exchange(request_, request_of(*input));
-  Effects* outer_effects = std::exchange(effects_, nullptr);
+  Effects* outer_effects = std::exchange(effects_, recorder_ != nullptr ? &recorded_ : nullptr);
   Status started;
   std::optional<std::string> thrown;
   Context context(*this, cell, input.get());
