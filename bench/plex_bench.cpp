@@ -605,8 +605,8 @@ int run(const std::string& workload, std::size_t threads, u64 n) {
 // The options that every workload runs with.
 void print_options() {
   RuntimeOptions options;
-  std::printf("mailbox_messages_max=%u mailbox_bytes_max=%u batch_time_max=%lldus turns_per_batch=%zu\n",
-              options.mailbox_messages_max, options.mailbox_bytes_max,
+  std::printf("mailbox_messages_max=%u mailbox_bytes_max=%llu batch_time_max=%lldus turns_per_batch=%zu\n",
+              options.mailbox_messages_max, static_cast<unsigned long long>(options.mailbox_bytes_max),
               static_cast<long long>(options.batch_time_max / 1us), options.turns_per_batch);
 }
 

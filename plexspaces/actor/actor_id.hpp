@@ -5,13 +5,14 @@
 #include <cstdint>
 #include <functional>
 
+#include "plexspaces/codec/description.hpp"
+
 namespace plexspaces {
 
 /// A node of this process, as references name it: a place in the process's table of runtimes and a number that no later
 /// runtime in that place has.
 struct NodeId {
-  std::uint16_t place = 0;
-  std::uint16_t reserved = 0;
+  std::uint32_t place = 0;
   std::uint32_t incarnation = 0;
 
   friend auto operator<=>(const NodeId&, const NodeId&) = default;
@@ -26,6 +27,9 @@ struct ActorId {
   explicit operator bool() const { return generation != 0; }
   friend auto operator<=>(const ActorId&, const ActorId&) = default;
 };
+
+PLX_MESSAGE(NodeId, (1, place), (2, incarnation));
+PLX_MESSAGE(ActorId, (1, slot), (2, generation));
 
 }  // namespace plexspaces
 

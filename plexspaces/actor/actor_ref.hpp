@@ -2,12 +2,15 @@
 #pragma once
 
 #include <compare>
+#include <cstddef>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
 #include "plexspaces/actor/actor_id.hpp"
+#include "plexspaces/actor/mailbox.hpp"
 #include "plexspaces/actor/message.hpp"
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/error.hpp"
@@ -19,6 +22,8 @@ class Runtime;
 
 namespace detail {
 
+inline constexpr std::string_view kActorRefName = "ActorRef";
+
 template <class T>
 struct IsResult : std::false_type {};
 template <class T>
@@ -28,7 +33,8 @@ struct IsResult<std::expected<T, Error>> : std::true_type {};
 
 /// A live actor of class `A`: an id, trivially copyable, never counted. It may outlive the actor and its runtime: a
 /// message to an actor that has ended is a dead letter, an ask gets kNotFound. An id of an earlier actor never reaches
-/// a later one. Threads: any.
+/// a later one. It may be a field of a message between plain actors; it means nothing outside its process, so a type
+/// that is addressed by key neither handles nor stores one. Threads: any.
 template <class A>
 class ActorRef {
  public:
@@ -40,9 +46,18 @@ class ActorRef {
   explicit operator bool() const { return static_cast<bool>(id_); }
 
   /// Sends `message`; inside a handler the handler's actor is the sender.
-  /// @error kResourceExhausted: the mailbox is full; the message is a dead letter. kNotFound: the runtime has ended.
+  /// @error kResourceExhausted: the mailbox is full; the message is a dead letter. What another policy does: Overflow.
+  /// kInvalidArgument: it is larger than message_bytes_max. kNotFound: the runtime has ended.
   template <class M>
   Status tell(M&& message) const;
+  /// As tell(); a message that has waited `ttl` for its turn is a dead letter (expired) instead.
+  template <class M>
+  Status tell(M&& message, Ttl ttl) const;
+
+  /// Sends `message` and waits on this thread while the mailbox is full. Not inside an actor: there, co_await
+  /// ctx.send() (refused with kFailedPrecondition). @error as Context::send().
+  template <class M>
+  Status send(M&& message, Duration within) const;
 
   /// Asks and waits on this thread. Not inside an actor: there, co_await ctx.ask() (refused with kFailedPrecondition).
   /// @error as Context::ask().
@@ -50,6 +65,12 @@ class ActorRef {
   Result<ReplyOf<std::remove_cvref_t<M>>> ask(M&& message, Duration within) const;
 
   friend auto operator<=>(const ActorRef&, const ActorRef&) = default;
+
+  friend constexpr auto plx_describe(std::type_identity<ActorRef>) {
+    return detail::list_message<ActorRef>(detail::kActorRefName,
+                                          detail::FieldEntry<1, &ActorRef::node_>{"node", offsetof(ActorRef, node_)},
+                                          detail::FieldEntry<2, &ActorRef::id_>{"id", offsetof(ActorRef, id_)});
+  }
 
  private:
   NodeId node_;

@@ -12,6 +12,7 @@
 #include "plexspaces/actor/actor_timers.hpp"
 #include "plexspaces/actor/envelope.hpp"
 #include "plexspaces/actor/exit_lists.hpp"
+#include "plexspaces/actor/mailbox_state.hpp"
 
 namespace plexspaces {
 class Activation;
@@ -28,8 +29,9 @@ struct Extras {
   OpenTurn* open = nullptr;                // the turn that waits
   std::unique_ptr<Activation> activation;  // of an actor with facets
   std::string name;
-  std::unique_ptr<ExitLists> exits;     // of an actor with links or monitors
-  std::unique_ptr<ActorTimers> timers;  // of an actor with timers
+  std::unique_ptr<ExitLists> exits;       // of an actor with links or monitors
+  std::unique_ptr<MailboxState> mailbox;  // of an actor with a mailbox that is not like all others
+  std::unique_ptr<ActorTimers> timers;    // of an actor with timers
 };
 
 /// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may
@@ -58,10 +60,11 @@ struct alignas(128) Cell {
   std::atomic<std::uint32_t> queued{0};  // messages in the plain list; written by the home worker only
   Extras* extras = nullptr;
 
-  std::atomic<std::uint64_t> foreign{0};       // what is in the inbox: messages << 40 | bytes
+  std::atomic<std::uint64_t> foreign{0};       // what is in the inbox: kForeignMessage for each, and its charge
   Cell* wake_next = nullptr;                   // in some worker's list of wake-ups
-  std::atomic<std::uint32_t> queued_bytes{0};  // as `queued`
+  std::atomic<std::uint32_t> queued_units{0};  // as `queued`: what those messages are charged
   std::atomic<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
+  std::atomic<std::uint8_t> mailbox{0};        // its MailboxKind: Runtime::mailbox_kind()
   alignas(8) std::byte small[40];              // the actor, when it fits; else a pointer to its memory
 
   static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }
@@ -72,16 +75,17 @@ struct alignas(128) Cell {
   static constexpr std::uint16_t kNobody = 0xffff;     // free
 
   enum Flag : std::uint16_t {
-    kScheduled = 1,    // in the run queue or running
-    kWaiting = 2,      // a turn is open, or the activation loads: user messages stay queued
-    kStopping = 4,     // ends after this turn
-    kInline = 8,       // the actor is in `small`
-    kHeap = 16,        // the actor's memory is not a pool's
-    kOutside = 32,     // made outside every worker, and returned there
-    kExiting = 64,     // beside kStopping: ends also when a turn is open
-    kStartHook = 128,  // on_start() is still to run
-    kStopHook = 2048,  // on_stop() is still to run
-    kLastTurn = 4096,  // on_stop() runs
+    kScheduled = 1,         // in the run queue or running
+    kWaiting = 2,           // a turn is open, or the activation loads: user messages stay queued
+    kStopping = 4,          // ends after this turn
+    kInline = 8,            // the actor is in `small`
+    kHeap = 16,             // the actor's memory is not a pool's
+    kOutside = 32,          // made outside every worker, and returned there
+    kExiting = 64,          // beside kStopping: ends also when a turn is open
+    kStartHook = 128,       // on_start() is still to run
+    kStopHook = 2048,       // on_stop() is still to run
+    kLastTurn = 4096,       // on_stop() runs
+    kOwnMailbox = 1 << 15,  // each push and take looks at Extras::mailbox
   };
   static constexpr int kBlockShift = 8;  // the class of the actor's block, above the flags
   static constexpr std::uint16_t kBlockMask = 7 << kBlockShift;
@@ -92,7 +96,9 @@ static_assert(sizeof(Cell) == 128);
 
 inline ExitLists* lists_of(const Cell& cell) { return cell.extras == nullptr ? nullptr : cell.extras->exits.get(); }
 
-inline constexpr std::uint64_t kForeignMessage = std::uint64_t{1} << 40;
-inline constexpr std::uint64_t kForeignBytesMask = kForeignMessage - 1;
+// 2^30 messages, and units for 2^40 bytes.
+inline constexpr std::uint64_t kForeignMessage = std::uint64_t{1} << 34;
+inline constexpr std::uint64_t kForeignUnitsMask = kForeignMessage - 1;
+inline constexpr std::uint32_t kMailboxMessagesMax = 1u << 29;  // no larger limit is kept: the counts must not run over
 
 }  // namespace plexspaces::detail

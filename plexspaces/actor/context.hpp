@@ -22,6 +22,8 @@ namespace detail {
 
 template <class M>
 class AskAwaiter;
+template <class M>
+class SendAwaiter;
 class EndedAwaiter;
 class SleepAwaiter;
 
@@ -52,7 +54,9 @@ class Context {
   /// The clock, as it was when this batch of turns began.
   TimePoint now() const { return worker_->now(); }
   /// When the asker stops waiting; kNever without one.
-  TimePoint deadline() const { return input_->context != nullptr ? input_->context->deadline : kNever; }
+  TimePoint deadline() const {
+    return input_->context != nullptr && !input_->context->until_handled ? input_->context->deadline : kNever;
+  }
   /// On whose behalf the turn runs.
   const RequestContext& request() const;
   /// The key of this actor; null when it is not addressed by key.
@@ -62,10 +66,41 @@ class Context {
   const std::string& name_space() const { return key() != nullptr ? key()->name_space : request().name_space; }
 
   /// Sends `message`. @error kResourceExhausted: the receiver's mailbox is full; the message is a dead letter.
+  /// kInvalidArgument: it is larger than message_bytes_max.
   template <class A, class M>
   Status tell(ActorRef<A> to, M&& message) {
     return to.tell(std::forward<M>(message));
   }
+  /// As tell(); a message that has waited `ttl` for its turn is a dead letter (expired) instead.
+  template <class A, class M>
+  Status tell(ActorRef<A> to, M&& message, Ttl ttl) {
+    return to.tell(std::forward<M>(message), ttl);
+  }
+
+  /// Sends `message`, and waits while the receiver's mailbox is full: `co_await ctx.send(store, Put{...}, 1s)` is a
+  /// Status. Those that wait for one mailbox get room in the order in which they came. Two actors that wait for room at
+  /// each other wait until a deadline: this is their only bound.
+  /// @error kDeadlineExceeded: no room in time; the message was taken back and is never handled. kNotFound: no such
+  /// actor, or it has ended; the message is a dead letter. kResourceExhausted: sends_waiting_max, or a message that
+  /// never fits. kFailedPrecondition: this actor's own mailbox is full. kInvalidArgument: larger than
+  /// message_bytes_max.
+  template <class A, class M>
+  detail::SendAwaiter<std::remove_cvref_t<M>> send(ActorRef<A> to, M&& message, Duration within) {
+    static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
+    return {*this, to.node(), to.id(), std::forward<M>(message), within};
+  }
+
+  // ---- the stash. Of plain actors.
+
+  /// Keeps this turn's message, to be handled again after unstash_all(). What the handler returns is given to nobody:
+  /// an asker waits on, within its deadline. What is kept when the actor ends is a dead letter.
+  /// @error kResourceExhausted: stash_max messages, or as many bytes as the mailbox may hold; the message is a dead
+  /// letter and its asker has this error. kUnimplemented: this actor is addressed by key. kFailedPrecondition: a turn
+  /// without a message, as on_start().
+  Status stash() { return worker_->stash(*this); }
+  /// Puts all kept messages before those that are queued (with priorities: of their level), in the order in which they
+  /// were kept. This turn's own stays. They are not subject to the mailbox's bound.
+  void unstash_all() { worker_->unstash_all(*this); }
 
   /// Another actor of this one's tenant and namespace, by key. `A` is registered and has a facet (checked).
   template <class A>
@@ -89,6 +124,12 @@ class Context {
   Result<ActorRef<A>> spawn(Args&&... args) {
     return runtime().spawn_on<A>(*worker_, nullptr, std::forward<Args>(args)...);
   }
+  /// As spawn(), with a name or a mailbox of its own. @error also kAlreadyExists: an actor has that name.
+  /// kResourceExhausted: more than kMailboxKindsMax different MailboxOptions.
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn_with(SpawnOptions options, Args&&... args) {
+    return runtime().spawn_on_with<A>(*worker_, nullptr, std::move(options), std::forward<Args>(args)...);
+  }
 
   /// Starts an actor that is linked to this one, its parent, before its on_start(). When it fails to start, no exit
   /// signal comes of it. The exit of the parent ends also a child that traps exits, once it has handled what is queued.
@@ -97,6 +138,12 @@ class Context {
   Result<ActorRef<A>> spawn_linked(Args&&... args) {
     PLX_TRY_STATUS(worker_->check_reach(*cell_, runtime().node_id()));
     return runtime().spawn_on<A>(*worker_, cell_, std::forward<Args>(args)...);
+  }
+  /// As spawn_linked(), with what spawn_with() takes. @error as both.
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn_linked_with(SpawnOptions options, Args&&... args) {
+    PLX_TRY_STATUS(worker_->check_reach(*cell_, runtime().node_id()));
+    return runtime().spawn_on_with<A>(*worker_, cell_, std::move(options), std::forward<Args>(args)...);
   }
 
   /// Waits for the end of `target`: `co_await ctx.ended(child, 5s)` is its reason, at once noproc when there is no such
@@ -232,6 +279,8 @@ class Context {
   friend class detail::Worker;
   template <class>
   friend class detail::AskAwaiter;
+  template <class>
+  friend class detail::SendAwaiter;
 
   template <class M>
   detail::Envelope* own_message(M&& message) {
@@ -253,6 +302,7 @@ struct OpenTurn {
 
   Context context;
   Envelope* input = nullptr;
+  bool input_kept = false;  // in the stash
   std::coroutine_handle<> root;
   void (*complete)(OpenTurn& open) = nullptr;  // reads the result out of `root`; throws what the handler threw
   Wait* wait = nullptr;
@@ -269,6 +319,9 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
     wait_.handle = handle;
     Envelope* envelope =
         make_envelope(&context_.worker_->pool(), std::move(message_), Envelope::kAsk | Envelope::kWide);
+    if constexpr (kMayBeLarge<M>)
+      if (envelope->charge > context_.worker_->runtime().message_units_max())
+        return context_.worker_->refuse_large_ask(wait_, to_, envelope);
     return context_.worker_->begin_ask(wait_, context_, node_, to_, envelope, within_);
   }
   Result<ReplyOf<M>> await_resume() {
@@ -284,6 +337,34 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
   M message_;
   Duration within_;
   Wait wait_;
+};
+
+template <class M>
+class [[nodiscard]] SendAwaiter : public TurnWait {
+ public:
+  SendAwaiter(const Context& context, NodeId node, ActorId to, M message, Duration within)
+      : context_(context), node_(node), to_(to), message_(std::move(message)), within_(within) {}
+
+  bool await_ready() const noexcept { return false; }
+  bool await_suspend(std::coroutine_handle<> handle) {
+    wait_.handle = handle;
+    Envelope* envelope = make_envelope(&context_.worker_->pool(), std::move(message_), 0);
+    return context_.worker_->begin_send(wait_, context_, node_, to_, envelope, within_);
+  }
+  Status await_resume() {
+    if (wait_.error) return std::unexpected(*std::move(wait_.error));
+    if (wait_.reply == nullptr) return {};  // there was room
+    return Answer(EnvelopePtr(std::exchange(wait_.reply, nullptr), EnvelopeDeleter{&context_.worker_->pool()}))
+        .template take<void>();
+  }
+
+ private:
+  const Context& context_;
+  NodeId node_;
+  ActorId to_;
+  M message_;
+  Duration within_;
+  SendWait wait_;
 };
 
 class [[nodiscard]] EndedAwaiter : public TurnWait {
@@ -345,6 +426,9 @@ void Context::complete(Result<R>&& result) {
   if (!input_->is(detail::Envelope::kAsk)) return;
   std::size_t bytes = 0;
   if constexpr (!std::is_void_v<R>) bytes = sizeof(R);
+  if constexpr (detail::kMayBeLarge<R>)
+    if (Status fits = runtime().check_reply(value_type_of<R>(), &*result); !fits)
+      return worker_->complete_with_error(*input_, std::move(fits).error());
   detail::Envelope* reply = worker_->begin_reply(input_, bytes, detail::Envelope::kReply);
   if constexpr (!std::is_void_v<R>) ::new (reply->payload()) R(std::move(*result));
   worker_->complete_with(reply);

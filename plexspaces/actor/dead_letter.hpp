@@ -12,14 +12,18 @@
 namespace plexspaces {
 
 enum class DeadLetterReason : std::uint8_t {
-  kNoActor,      // the receiver has ended, or never was
-  kMailboxFull,  // refused by the bound of the receiver's mailbox
-  kUnhandled,    // the receiver does not handle this type
-  kExpired,      // its deadline had passed before its turn
-  kLateReply,    // the asker waits no longer
-  kStopped,      // still queued when the receiver ended
+  kNoActor,        // the receiver has ended, or never was
+  kMailboxFull,    // refused by the bound of the receiver's mailbox
+  kUnhandled,      // the receiver does not handle this type
+  kExpired,        // its deadline had passed before its turn
+  kLateReply,      // the asker waits no longer
+  kStopped,        // still queued or stashed when the receiver ended
+  kDroppedOldest,  // made room for a newer one: Overflow::kDropOldest
+  kDroppedNewest,  // found no room: Overflow::kDropNewest
+  kStashFull,      // the receiver could not stash it
+  kTooLarge,       // over message_bytes_max
 };
-inline constexpr std::size_t kDeadLetterReasons = 6;
+inline constexpr std::size_t kDeadLetterReasons = 10;
 
 std::string_view reason_name(DeadLetterReason reason);
 

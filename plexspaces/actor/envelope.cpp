@@ -1,6 +1,5 @@
 #include "plexspaces/actor/envelope.hpp"
 
-#include <algorithm>
 #include <utility>
 
 namespace plexspaces {
@@ -16,9 +15,7 @@ Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery
 }
 
 void charge_payload(Envelope& envelope) {
-  std::size_t bytes = envelope.charge + dynamic_bytes(*envelope.type->value, envelope.payload());
-  envelope.charge =
-      static_cast<std::uint32_t>(std::min<std::size_t>(bytes, Envelope::kChargeMax)) & Envelope::kChargeMax;
+  envelope.charge = Envelope::units(envelope.bytes() + dynamic_bytes(*envelope.type->value, envelope.payload()));
 }
 
 CallContext* new_context(BlockPool* pool) {
@@ -35,6 +32,7 @@ CallContext* copy_context(BlockPool* pool, const CallContext* context) {
   CallContext* copy = new_context(pool);
   copy->depth = context->depth;
   copy->deadline = context->deadline;
+  copy->until_handled = context->until_handled;
   copy->caller = context->caller;
   copy->request = context->request;
   copy->parent = copy_context(pool, context->parent);

@@ -73,12 +73,20 @@ struct alignas(64) Envelope {
   std::uint32_t target_generation;
   std::uint32_t flags : 8;
   std::uint32_t block : 3;    // its class in the pool
-  std::uint32_t charge : 21;  // bytes that it counts for in a mailbox
+  std::uint32_t charge : 21;  // what it counts for in a mailbox, in units of kChargeUnit
   std::uint64_t extension;
 
   static constexpr std::size_t kNarrowPayload = 40;
   static constexpr std::size_t kWidePayload = 48;
+  static constexpr std::size_t kChargeUnit = 64;  // bytes: a message of 100 counts for two
   static constexpr std::uint32_t kChargeMax = (1u << 21) - 1;
+
+  /// Units for `bytes`, rounded up, at most kChargeMax: 128 MiB, over which no message_bytes_max goes.
+  static constexpr std::uint32_t units(std::size_t bytes) {
+    std::size_t units = (bytes + kChargeUnit - 1) / kChargeUnit;
+    return static_cast<std::uint32_t>(units < kChargeMax ? units : kChargeMax) & kChargeMax;
+  }
+  std::size_t bytes() const { return charge * kChargeUnit; }
 
   bool is(std::uint32_t flag) const { return (flags & flag) != 0; }
   void* payload() { return reinterpret_cast<std::byte*>(this) + (is(kWide) ? kWidePayload : kNarrowPayload); }
@@ -117,7 +125,7 @@ inline Envelope* allocate_envelope(BlockPool* pool, std::size_t payload_bytes, s
   envelope->context = nullptr;
   envelope->flags = flags;
   envelope->block = static_cast<std::uint32_t>(block);
-  envelope->charge = static_cast<std::uint32_t>(bytes < Envelope::kChargeMax ? bytes : Envelope::kChargeMax);
+  envelope->charge = Envelope::units(bytes);
   return envelope;
 }
 
@@ -145,6 +153,15 @@ void deliver_to_sink(Envelope* reply);
 
 /// Counts what the payload holds outside of the envelope.
 void charge_payload(Envelope& envelope);
+
+/// Whether an `M` can be larger than a few blocks; of others the size is never looked at.
+template <class M>
+inline constexpr bool kMayBeLarge = [] {
+  if constexpr (std::is_void_v<M>)
+    return false;
+  else
+    return !std::is_trivially_destructible_v<M> || sizeof(M) > kBlockBytesMax;
+}();
 
 /// An envelope with `message` inside.
 template <class M>

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include <fmt/format.h>
+
 namespace plexspaces::detail {
 
 Error gone_error() {
@@ -11,6 +13,50 @@ Error gone_error() {
 Error mailbox_full_error() {
   return Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
                "PLX-ACT-0006", Retry::kBackoff);
+}
+
+Error mailbox_blocks_error() {
+  return Error(Code::kResourceExhausted,
+               "the mailbox is full: wait for room by co_await ctx.send(), or ActorRef::send() outside actors",
+               "PLX-ACT-0041", Retry::kBackoff);
+}
+
+Error no_room_error() {
+  return Error(Code::kDeadlineExceeded, "the mailbox had no room in time: the message was taken back", "PLX-ACT-0045",
+               Retry::kSame);
+}
+
+Error too_many_sends_error() {
+  return Error(Code::kResourceExhausted, "as many senders as sends_waiting_max allows wait for room in the mailbox",
+               "PLX-ACT-0046", Retry::kBackoff);
+}
+
+Error stash_full_error() {
+  return Error(Code::kResourceExhausted, "the actor's stash is full: stash_max, or the bytes of its mailbox",
+               "PLX-ACT-0047", Retry::kBackoff);
+}
+
+Error too_large_error(std::size_t bytes, const RuntimeOptions& options) {
+  return Error(
+      Code::kInvalidArgument,
+      fmt::format("{} bytes are more than message_bytes_max, {}: send it in parts", bytes, options.message_bytes_max),
+      "PLX-ACT-0048");
+}
+
+Error dead_letter_error(DeadLetterReason reason) {
+  switch (reason) {
+    case DeadLetterReason::kMailboxFull:
+    case DeadLetterReason::kDroppedOldest:
+    case DeadLetterReason::kDroppedNewest:
+      return mailbox_full_error();
+    case DeadLetterReason::kStashFull:
+      return stash_full_error();
+    case DeadLetterReason::kExpired:
+      return Error(Code::kDeadlineExceeded, "the deadline had passed before the message was handled", "PLX-ACT-0011",
+                   Retry::kSame);
+    default:
+      return gone_error();
+  }
 }
 
 Error no_answer_error() {

@@ -1,6 +1,10 @@
 // Errors that several places of the runtime give.
 #pragma once
 
+#include <cstddef>
+
+#include "plexspaces/actor/dead_letter.hpp"
+#include "plexspaces/actor/options.hpp"
 #include "plexspaces/base/error.hpp"
 
 namespace plexspaces::detail {
@@ -9,6 +13,18 @@ namespace plexspaces::detail {
 Error gone_error();
 /// The bound of the receiver's mailbox is reached.
 Error mailbox_full_error();
+/// As mailbox_full_error(), where senders are meant to wait.
+Error mailbox_blocks_error();
+/// A sender has waited for room in vain.
+Error no_room_error();
+/// As many senders as can wait for room already do.
+Error too_many_sends_error();
+/// The actor's stash has no room.
+Error stash_full_error();
+/// A message or reply of `bytes` is over the limit.
+Error too_large_error(std::size_t bytes, const RuntimeOptions& options);
+/// What the asker of a dead letter gets.
+Error dead_letter_error(DeadLetterReason reason);
 /// The asker waited in vain: the outcome is not known.
 Error no_answer_error();
 

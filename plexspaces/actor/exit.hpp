@@ -12,8 +12,6 @@
 
 namespace plexspaces {
 
-PLX_MESSAGE(ActorId, (1, slot), (2, generation));
-
 inline constexpr std::size_t kExitTextBytesMax = 1'024;  // of the text of a reason; the rest is cut off
 
 enum class ExitKind : std::uint8_t {

@@ -256,7 +256,7 @@ TEST_F(ExitTest, AMonitorOfWhatHasEndedOrNeverWasGivesNoprocAtOnce) {
   perform_now(ended, [](Context& ctx) { ctx.stop(); });
   NodeId node = watcher.node();
   std::vector<ActorRef<Subject>> targets{
-      ended, {}, {node, {3, 77}}, {node, {~0u, 1}}, {NodeId{node.place, 0, node.incarnation + 1000}, {0, 1}}};
+      ended, {}, {node, {3, 77}}, {node, {~0u, 1}}, {NodeId{node.place, node.incarnation + 1000}, {0, 1}}};
   std::vector<MonitorRef> made;
   perform_now(watcher, [&](Context& ctx) {
     for (auto target : targets) made.push_back(*ctx.monitor(target));
@@ -275,7 +275,7 @@ TEST_F(ExitTest, ALinkToWhatHasEndedIsAnExitSignalNoproc) {
   trap(trapping);
   link(trapping, ended);
   link(trapping, {});
-  link(trapping, {NodeId{ended.node().place, 0, ended.node().incarnation + 1000}, other.id()});
+  link(trapping, {NodeId{ended.node().place, ended.node().incarnation + 1000}, other.id()});
   ASSERT_EQ(stage_.exits.size(), 3u);
   for (const auto& exit : stage_.exits) EXPECT_EQ(exit.second.reason, ExitReason::noproc());
   monitor(witness, other);

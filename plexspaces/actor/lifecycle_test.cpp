@@ -97,6 +97,58 @@ class Subject : public GenServer<Subject, Perform, PerformSlowly, Note, Question
   Life life_;
 };
 
+class Friend;
+struct Meet {
+  ActorRef<Friend> first;
+  std::vector<ActorRef<Friend>> others;
+  std::optional<ActorRef<Friend>> last;
+};
+struct Hello {
+  ActorRef<Friend> from;
+};
+PLX_MESSAGE(Meet, (1, first), (2, others), (3, last));
+PLX_MESSAGE(Hello, (1, from));
+
+// Greets whom it meets, and notes who greets it.
+class Friend : public GenServer<Friend, Meet, Hello> {
+ public:
+  explicit Friend(std::vector<std::pair<ActorId, ActorId>>& greetings) : greetings_(greetings) {}
+  void handle(const Meet& m, Context& ctx) {
+    for (const auto& other : m.others) static_cast<void>(other.tell(Hello{ctx.self<Friend>()}));
+    static_cast<void>(m.first.tell(Hello{ctx.self<Friend>()}));
+    if (m.last) static_cast<void>(m.last->tell(Hello{ctx.self<Friend>()}));
+  }
+  void handle(const Hello& m, Context& ctx) { greetings_.emplace_back(m.from.id(), ctx.self_id()); }
+
+ private:
+  std::vector<std::pair<ActorId, ActorId>>& greetings_;
+};
+
+class Keeper : public GenServer<Keeper, Meet> {
+ public:
+  void handle(const Meet&, Context&) {}
+};
+struct KeeperState {
+  std::vector<Hello> hellos;
+};
+PLX_MESSAGE(KeeperState, (1, hellos));
+class StatefulKeeper : public GenServer<StatefulKeeper, Note>, public Stateful<KeeperState> {
+ public:
+  void handle(const Note&, Context&) {}
+};
+
+TEST(LiveReferenceTest, ATypeThatIsAddressedByKeyNeitherHandlesNorStoresOne) {
+  Types plain, handles, stores;
+  plain.add<Keeper>("keeper");
+  EXPECT_TRUE(plain.check());
+  handles.add<Keeper>("keeper", {.facets = {{"any", {}}}});
+  ASSERT_FALSE(handles.check());
+  EXPECT_NE(handles.check().error().message().find("Meet"), std::string::npos);
+  stores.add<StatefulKeeper>("keeper", {.facets = {{"any", {}}}});
+  ASSERT_FALSE(stores.check());
+  EXPECT_NE(stores.check().error().message().find("state"), std::string::npos);
+}
+
 class LifecycleTest : public testing::Test {
  protected:
   explicit LifecycleTest(std::uint64_t seed = 1, RuntimeOptions options = {}, std::size_t workers = 2)
@@ -345,6 +397,16 @@ TEST_F(LifecycleTest, AnAnswerAfterTheAskerHasGivenUpIsADeadLetter) {
   Subject::questions[0].second.reply(std::string("late"));
   run_for(1s);
   EXPECT_EQ(runtime_.stats().dead(DeadLetterReason::kLateReply), 1u);
+}
+
+TEST_F(LifecycleTest, AReferenceTravelsInAMessage) {
+  std::vector<std::pair<ActorId, ActorId>> greetings;
+  std::vector<ActorRef<Friend>> friends;
+  for (int i = 0; i < 5; ++i) friends.push_back(*runtime_.spawn<Friend>("", greetings));
+  static_cast<void>(friends[0].tell(Meet{friends[1], {friends[2], friends[3]}, friends[4]}));
+  settle();
+  ASSERT_EQ(greetings.size(), 4u);
+  for (const auto& [from, to] : greetings) EXPECT_EQ(from, friends[0].id());
 }
 
 TEST_F(LifecycleTest, WhatAnActorContinuesWithComesBeforeWhatIsQueued) {

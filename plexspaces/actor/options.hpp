@@ -27,17 +27,21 @@ enum class Crash : std::uint8_t {
 struct RuntimeOptions {
   std::string node_name = "node1";
 
-  std::uint32_t mailbox_messages_max = 1u << 20;  // of one actor; beyond it a send is refused
-  std::uint32_t mailbox_bytes_max = 128u << 20;   // of one actor
-  std::uint32_t actors_max = 64u << 20;           // alive in the runtime
-  std::size_t links_max = 100'000;                // of one actor
-  std::size_t monitors_max = 100'000;             // of one actor, and as many of others on it
-  std::size_t timers_max = 1u << 20;              // of one actor
-  std::size_t dead_letters_kept = 1'000;          // the newest, for inspection
-  Duration batch_time_max = 200us;                // of one worker, as above; also of one actor before the next
-  std::size_t turns_per_batch = 128;              // of one worker between two looks at timers, I/O and other workers
-  Duration give_turn_cost_min = 400ns;            // mean turn from which runnable actors go to an idle worker,
-  std::size_t give_batches_min = 8;               // in so many batches in a row
+  // Of one actor, unless it has its own (MailboxOptions); beyond them a send is refused.
+  std::uint32_t mailbox_messages_max = 1u << 20;  // at most 2^29
+  std::uint64_t mailbox_bytes_max = 128u << 20;
+  std::size_t message_bytes_max = 16u << 20;  // of one message or reply with what it holds; at most 128 MiB - 128
+  std::size_t stash_max = 10'000;             // messages that one actor keeps: Context::stash()
+  std::size_t sends_waiting_max = 10'000;     // for room in one mailbox: Context::send()
+  std::uint32_t actors_max = 64u << 20;       // alive in the runtime
+  std::size_t links_max = 100'000;            // of one actor
+  std::size_t monitors_max = 100'000;         // of one actor, and as many of others on it
+  std::size_t timers_max = 1u << 20;          // of one actor
+  std::size_t dead_letters_kept = 1'000;      // the newest, for inspection
+  Duration batch_time_max = 200us;            // of one worker, as above; also of one actor before the next
+  std::size_t turns_per_batch = 128;          // of one worker between two looks at timers, I/O and other workers
+  Duration give_turn_cost_min = 400ns;        // mean turn from which runnable actors go to an idle worker,
+  std::size_t give_batches_min = 8;           // in so many batches in a row
 
   // For tests. `move_every_turns` > 0: each plain actor moves to the next worker after so many turns. `pick`: chooses
   // the next runnable actor of `count` (0 = the one that waits longest), as the simulator does.

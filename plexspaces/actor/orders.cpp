@@ -14,6 +14,7 @@ const MessageInfo kDemonitorOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kLinkOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kUnlinkOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kExitOrder{nullptr, nullptr, destroyer<ExitSignal>(), nullptr};
+const MessageInfo kSendOrder{nullptr, nullptr, destroyer<SendOffer>(), nullptr};
 const MessageInfo kTickOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kParentExitOrder{nullptr, nullptr, destroyer<ExitReason>(), nullptr};
 
@@ -59,11 +60,19 @@ bool is_user_order(const Envelope& envelope) {
   return envelope.type == &kTickOrder || envelope.type == &kParentExitOrder;
 }
 
-bool is_exit_order(const Envelope& envelope) {
+Envelope* make_send_order(BlockPool* pool, SendOffer offer) {
+  Envelope* envelope = allocate_envelope(pool, sizeof(SendOffer), Envelope::kSystem | Envelope::kAsk | Envelope::kWide);
+  envelope->type = &kSendOrder;
+  envelope->charge += offer.message->charge;
+  ::new (envelope->payload()) SendOffer(std::move(offer));
+  return envelope;
+}
+
+bool is_peer_order(const Envelope& envelope) {
   if (!envelope.is(Envelope::kSystem) || envelope.is(Envelope::kReply)) return false;
   const MessageInfo* type = envelope.type;
   return type == &kMonitorOrder || type == &kDemonitorOrder || type == &kLinkOrder || type == &kUnlinkOrder ||
-         type == &kExitOrder || type == &message_info<Down>();
+         type == &kExitOrder || type == &kSendOrder || type == &message_info<Down>();
 }
 
 }  // namespace plexspaces::detail

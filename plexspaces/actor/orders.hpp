@@ -6,6 +6,7 @@
 
 #include "plexspaces/actor/exit.hpp"
 #include "plexspaces/actor/facet.hpp"
+#include "plexspaces/actor/mailbox_state.hpp"
 
 namespace plexspaces::detail {
 
@@ -38,6 +39,7 @@ extern const MessageInfo kDemonitorOrder;  // WatchOrder
 extern const MessageInfo kLinkOrder;       // WatchOrder
 extern const MessageInfo kUnlinkOrder;     // WatchOrder
 extern const MessageInfo kExitOrder;       // ExitSignal
+extern const MessageInfo kSendOrder;       // SendOffer
 // In the user lane, in their turn among the messages:
 extern const MessageInfo kTickOrder;        // TimerRef: a timer is due
 extern const MessageInfo kParentExitOrder;  // ExitReason: the parent of an actor that traps exits has ended or ends it
@@ -48,9 +50,10 @@ Envelope* make_watch_order(BlockPool* pool, const MessageInfo& type, WatchOrder 
 Envelope* make_down_order(BlockPool* pool, Down down);
 Envelope* make_exit_order(BlockPool* pool, ExitSignal signal);
 Envelope* make_parent_exit_order(BlockPool* pool, ExitReason reason);
+Envelope* make_send_order(BlockPool* pool, SendOffer offer);  // an ask, without its asker
 
-/// Whether it is an order about links, monitors or exits.
-bool is_exit_order(const Envelope& envelope);
+/// Whether it is an order of another actor, who must learn when it finds nobody.
+bool is_peer_order(const Envelope& envelope);
 /// Whether it is an order of the user lane.
 bool is_user_order(const Envelope& envelope);
 

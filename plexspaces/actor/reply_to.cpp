@@ -23,6 +23,12 @@ Envelope* make_reply(const Asker& asker, std::size_t bytes, std::uint32_t flags)
                         asker.correlation, bytes, flags | (asker.sink ? Envelope::kSink : 0u));
 }
 
+Status check_reply(const Asker& asker, const ValueType& type, const void* reply) {
+  Worker* worker = worker_of(asker);
+  const Runtime* runtime = worker != nullptr ? &worker->runtime() : Runtime::of(asker.node);
+  return runtime == nullptr ? Status() : runtime->check_reply(type, reply);
+}
+
 void send_reply(const Asker& asker, Envelope* reply) {
   if (asker.sink) return deliver_to_sink(reply);
   if (Worker* worker = worker_of(asker)) return worker->send_reply(reply);

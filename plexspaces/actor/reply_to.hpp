@@ -21,6 +21,8 @@ struct Asker {
 
 /// A reply to the asker, before its payload of `bytes`.
 Envelope* make_reply(const Asker& asker, std::size_t bytes, std::uint32_t flags);
+/// @error kInvalidArgument: larger than the message_bytes_max of the asker's runtime.
+Status check_reply(const Asker& asker, const ValueType& type, const void* reply);
 void send_reply(const Asker& asker, Envelope* reply);
 void send_error(const Asker& asker, Error error);
 
@@ -50,7 +52,8 @@ class ReplyTo {
   /// Whether somebody waits, as far as is known here: the message was an ask and is not answered.
   explicit operator bool() const { return asker_.type != nullptr; }
 
-  /// Answers, once; nothing happens when nobody asked. An asker that waits no longer makes it a dead letter.
+  /// Answers, once; nothing happens when nobody asked. A reply larger than message_bytes_max is an
+  /// error to the asker. An asker that waits no longer makes it a dead letter.
   void reply(Result<ReplyOf<M>> result) {
     detail::Asker asker = std::exchange(asker_, {});
     if (asker.type == nullptr) return;
@@ -58,6 +61,9 @@ class ReplyTo {
     using R = ReplyOf<M>;
     std::size_t bytes = 0;
     if constexpr (!std::is_void_v<R>) bytes = sizeof(R);
+    if constexpr (detail::kMayBeLarge<R>)
+      if (Status fits = detail::check_reply(asker, value_type_of<R>(), &*result); !fits)
+        return detail::send_error(asker, std::move(fits).error());
     detail::Envelope* envelope = detail::make_reply(asker, bytes, detail::Envelope::kReply);
     if constexpr (!std::is_void_v<R>) ::new (envelope->payload()) R(std::move(*result));
     detail::send_reply(asker, envelope);

@@ -28,6 +28,7 @@ struct CallContext {
   std::uint32_t references = 1;
   std::uint16_t depth = 0;      // links above this one, at most kCallChainMax
   bool heap = false;            // made outside every worker: not a pool's block
+  bool until_handled = false;   // the deadline is that of the message's turn (Ttl), not of what follows from it
   TimePoint deadline = kNever;  // the caller's: nobody waits for the answer after it
   ActorId caller;               // the actor that asked; none for a caller outside
   CallContext* parent = nullptr;

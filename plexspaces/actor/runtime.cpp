@@ -1,7 +1,9 @@
 #include "plexspaces/actor/runtime.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <cstdio>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -25,11 +27,21 @@ std::mutex places_mutex;
 std::array<std::atomic<Runtime*>, kRuntimesMax> places{};
 std::uint32_t last_incarnation = 0;
 
+detail::MailboxKind resolve(const MailboxOptions& options, const RuntimeOptions& runtime) {
+  std::uint32_t messages = options.messages_max != 0 ? options.messages_max : runtime.mailbox_messages_max;
+  std::uint64_t bytes = options.bytes_max != 0 ? options.bytes_max : runtime.mailbox_bytes_max;
+  constexpr std::uint64_t kUnitsMax = std::numeric_limits<std::uint32_t>::max();
+  return {std::min(messages, detail::kMailboxMessagesMax),
+          static_cast<std::uint32_t>(std::min(bytes / detail::Envelope::kChargeUnit, kUnitsMax)), options.overflow,
+          options.priority};
+}
+
 }  // namespace
 
 std::string_view reason_name(DeadLetterReason reason) {
-  constexpr std::array<std::string_view, kDeadLetterReasons> names{"no_actor", "mailbox_full", "unhandled",
-                                                                   "expired",  "late_reply",   "stopped"};
+  constexpr std::array<std::string_view, kDeadLetterReasons> names{
+      "no_actor", "mailbox_full",   "unhandled",      "expired",    "late_reply",
+      "stopped",  "dropped_oldest", "dropped_newest", "stash_full", "too_large"};
   return names[static_cast<std::size_t>(reason)];
 }
 
@@ -49,12 +61,15 @@ Runtime::Runtime(env::Executor& executor, const Types& types, RuntimeOptions opt
       options_(std::move(options)),
       default_request_(std::make_shared<const RequestContext>()),
       log_([](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }),
-      table_(options_.actors_max) {
+      table_(options_.actors_max),
+      message_units_max_(static_cast<std::uint32_t>(std::min<std::size_t>(
+          options_.message_bytes_max / detail::Envelope::kChargeUnit, detail::Envelope::kChargeMax - 2))) {
+  mailbox_kinds_[0] = resolve({}, options_);
   std::lock_guard lock(places_mutex);
   std::size_t place = 0;
   while (place < kRuntimesMax && places[place].load(std::memory_order_relaxed) != nullptr) ++place;
   PLX_CHECK(place < kRuntimesMax, "at most 1024 runtimes in a process");
-  node_id_ = {static_cast<std::uint16_t>(place), 0, ++last_incarnation};
+  node_id_ = {static_cast<std::uint32_t>(place), ++last_incarnation};
   for (std::size_t i = 0; i < executor_.worker_count(); ++i)
     workers_.push_back(std::make_unique<detail::Worker>(*this, static_cast<std::uint16_t>(i), executor_.now()));
   places[place].store(this, std::memory_order_release);
@@ -108,6 +123,28 @@ void Runtime::offer_facet(std::string name, FacetFactory factory) {
   facets_.insert_or_assign(std::move(name), std::move(factory));
 }
 
+// ---- kinds of mailboxes --------------------------------------------------------------------------------------------
+
+Result<std::uint8_t> Runtime::mailbox_number(const MailboxOptions& options) {
+  if (options == MailboxOptions{}) return std::uint8_t{0};
+  std::lock_guard lock(mailboxes_mutex_);
+  auto known = std::ranges::find(mailbox_options_, options);
+  auto number = static_cast<std::size_t>(known - mailbox_options_.begin()) + 1;
+  if (known != mailbox_options_.end()) return static_cast<std::uint8_t>(number);
+  if (number > kMailboxKindsMax)
+    return fail(Code::kResourceExhausted, "there are 255 different MailboxOptions in this runtime: use one of them",
+                "PLX-ACT-0040");
+  mailbox_kinds_[number] = resolve(options, options_);
+  mailbox_options_.push_back(options);
+  return static_cast<std::uint8_t>(number);
+}
+
+// Offers that are on their way are counted with the messages, whose bound does not hold for them.
+bool Runtime::too_many_offers(const detail::Cell& receiver) const {
+  return receiver.foreign.load(std::memory_order_relaxed) / detail::kForeignMessage >=
+         mailbox_kind(receiver).messages_max + options_.sends_waiting_max;
+}
+
 // ---- starting and ending from outside ------------------------------------------------------------------------------
 
 Result<detail::Cell*> Runtime::new_outside_cell() {
@@ -127,7 +164,7 @@ void Runtime::return_outside_cell(detail::Cell& cell) {
   outside_cells_ = &cell;
 }
 
-void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::string name) {
+void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::uint8_t mailbox, std::string name) {
   cell.actor = actor;
   std::size_t worker;
   {
@@ -136,10 +173,7 @@ void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::string n
     outside_spawned_.fetch_add(1, std::memory_order_relaxed);
   }
   ActorId id = cell.id();
-  if (!name.empty()) {
-    cell.extras = new detail::Extras;
-    cell.extras->name = name;
-  }
+  detail::Worker::configure(cell, mailbox, name);
   cell.home.store(detail::Cell::kInTransit, std::memory_order_relaxed);
   cell.inbox.store(nullptr, std::memory_order_release);  // awake: the adopter runs it
   if (!name.empty()) publish_name(name, id);
@@ -207,14 +241,31 @@ Result<ActorId> Runtime::find_name(std::string_view name, const void* tag) const
 Status Runtime::send(ActorId to, detail::Envelope* envelope) {
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && &worker->runtime() == this) return worker->send_or_bury(to, envelope);
+  if (envelope->charge > message_units_max_ && !envelope->is(detail::Envelope::kSystem))
+    return refuse_large(to, envelope);
   detail::Cell* cell = to ? table_.find(to.slot) : nullptr;
   detail::Sent sent = cell == nullptr ? detail::Sent::kGone : detail::Worker::push_foreign(*this, *cell, to, envelope);
   if (sent == detail::Sent::kOk) return {};
-  bool full = sent == detail::Sent::kFull;
-  detail::Worker::bury(*this, nullptr, envelope, full ? DeadLetterReason::kMailboxFull : DeadLetterReason::kNoActor,
-                       to);
-  if (full) return std::unexpected(detail::mailbox_full_error());
-  return {};
+  return detail::Worker::refused(*this, nullptr, envelope, sent, to);
+}
+
+Status Runtime::check_reply(const ValueType& type, const void* reply) const {
+  std::size_t bytes = type.size + dynamic_bytes(type, reply);
+  if (bytes <= message_units_max_ * detail::Envelope::kChargeUnit) return {};
+  return std::unexpected(detail::too_large_error(bytes, options_).with_prefix("the reply is too large"));
+}
+
+Status Runtime::refuse_large(ActorId to, detail::Envelope* envelope) {
+  Error error = detail::too_large_error(envelope->bytes(), options_);
+  detail::Worker::bury(*this, nullptr, envelope, DeadLetterReason::kTooLarge, to);
+  return std::unexpected(std::move(error));
+}
+
+Status Runtime::tell_within(ActorId to, detail::Envelope* envelope, Duration within) {
+  envelope->context = detail::new_context(nullptr);
+  envelope->context->until_handled = true;
+  envelope->context->deadline = saturating_add(executor_.now(), within);
+  return send(to, envelope);
 }
 
 void Runtime::send_reply_from_outside(detail::Envelope* reply) {
@@ -266,17 +317,47 @@ Status Runtime::deliver(detail::Envelope* envelope) {
     return refuse(
         Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021", Retry::kBackoff));
   if (Status valid = envelope->delivery()->target.check(); !valid) return refuse(std::move(valid).error());
+  if (envelope->charge > message_units_max_) {
+    count_dead_letter(worker, detail::Worker::letter_of(*this, *envelope, DeadLetterReason::kTooLarge, {}));
+    return refuse(detail::too_large_error(envelope->bytes(), options_));
+  }
   for (int attempt = 0; attempt < kDeliverAttemptsMax; ++attempt) {
     auto id = activation_of(envelope->delivery()->target);
     if (!id) return refuse(std::move(id).error());
     detail::Sent sent = worker != nullptr ? worker->send(*id, envelope)
                                           : detail::Worker::push_foreign(*this, table_.cell(id->slot), *id, envelope);
     if (sent == detail::Sent::kOk) return {};
-    if (sent == detail::Sent::kFull) return refuse(detail::mailbox_full_error());
+    if (sent != detail::Sent::kGone) {
+      count_dead_letter(worker, detail::Worker::letter_of(*this, *envelope, DeadLetterReason::kMailboxFull, *id));
+      return refuse(detail::mailbox_full_error());
+    }
   }
   return refuse(Error(Code::kUnavailable, "the actor ended each time the message arrived: send it again",
                       "PLX-ACT-0022", Retry::kBackoff));
 }
+
+namespace {
+
+// A thread that waits for an answer.
+struct Waiter {
+  std::mutex mutex;
+  std::condition_variable answered;
+  std::optional<Answer> answer;
+};
+
+// The answer to `request` wakes the waiter. Shared: it may come after the wait has ended.
+std::shared_ptr<Waiter> wait_for_answer(detail::Envelope& request) {
+  auto waiter = std::make_shared<Waiter>();
+  request.flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
+  request.sender = reinterpret_cast<std::uint64_t>(make_sink([waiter](Answer answer) {
+                                                     std::lock_guard lock(waiter->mutex);
+                                                     waiter->answer = std::move(answer);
+                                                     waiter->answered.notify_one();
+                                                   }).release());
+  return waiter;
+}
+
+}  // namespace
 
 Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope,
                                      Duration within) {
@@ -285,18 +366,7 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
     return fail(Code::kFailedPrecondition, "inside an actor, co_await ctx.ask(): a blocking ask would hold its worker",
                 "PLX-ACT-0023");
   }
-  struct Waiter {
-    std::mutex mutex;
-    std::condition_variable answered;
-    std::optional<Answer> answer;
-  };
-  auto waiter = std::make_shared<Waiter>();  // shared: the answer may come after the wait has ended
-  envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
-  envelope->sender = reinterpret_cast<std::uint64_t>(make_sink([waiter](Answer answer) {
-                                                       std::lock_guard lock(waiter->mutex);
-                                                       waiter->answer = std::move(answer);
-                                                       waiter->answered.notify_one();
-                                                     }).release());
+  auto waiter = wait_for_answer(*envelope);
   envelope->context = detail::new_context(nullptr);
   envelope->context->deadline = saturating_add(executor_.now(), within);
   send(envelope);
@@ -304,6 +374,40 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
   if (!waiter->answered.wait_for(lock, within, [&] { return waiter->answer.has_value(); }))
     return std::unexpected(detail::no_answer_error());
   return std::move(*waiter->answer);
+}
+
+Status Runtime::send_and_wait(ActorId to, detail::Envelope* envelope, Duration within) {
+  using detail::Sent, detail::Worker;
+  if (Worker::current() != nullptr) {
+    detail::destroy_envelope(nullptr, envelope);
+    return fail(Code::kFailedPrecondition,
+                "inside an actor, co_await ctx.send(): a blocking send would hold its worker", "PLX-ACT-0023");
+  }
+  if (envelope->charge > message_units_max_) return refuse_large(to, envelope);
+  auto refuse = [&](DeadLetterReason reason, Error error) -> Status {
+    Worker::bury(*this, nullptr, envelope, reason, to);
+    return std::unexpected(std::move(error));
+  };
+  detail::Cell* cell = to ? table_.find(to.slot) : nullptr;
+  Sent sent = cell == nullptr ? Sent::kGone : Worker::push_foreign(*this, *cell, to, envelope);
+  if (sent == Sent::kOk) return {};
+  if (sent == Sent::kGone) return refuse(DeadLetterReason::kNoActor, detail::gone_error());
+  if (too_many_offers(*cell)) return refuse(DeadLetterReason::kMailboxFull, detail::too_many_sends_error());
+  auto decision = std::make_shared<detail::SendDecision>();
+  detail::Envelope* order = detail::make_send_order(nullptr, {decision, envelope, to});
+  auto waiter = wait_for_answer(*order);
+  if (Worker::push_foreign(*this, *cell, to, order) != Sent::kOk) {
+    envelope = std::exchange(order->payload_as<detail::SendOffer>().message, nullptr);
+    detail::destroy_envelope(nullptr, order);
+    return refuse(DeadLetterReason::kNoActor, detail::gone_error());
+  }
+  std::unique_lock lock(waiter->mutex);
+  auto answered = [&] { return waiter->answer.has_value(); };
+  if (!waiter->answered.wait_for(lock, within, answered)) {
+    if (decision->decide()) return std::unexpected(detail::no_room_error());
+    waiter->answered.wait(lock, answered);  // let in just now: the answer is on its way
+  }
+  return waiter->answer->take<void>();
 }
 
 // ---- what can be seen ----------------------------------------------------------------------------------------------

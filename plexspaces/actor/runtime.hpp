@@ -64,9 +64,14 @@ class Runtime {
 
   /// Starts an actor, on some worker; `name` is unique among the live ones, empty for none. What its constructor throws
   /// passes through; its on_start() runs later, on its worker.
-  /// @error kAlreadyExists: an actor has that name. kResourceExhausted: actors_max.
+  /// @error kAlreadyExists: an actor has that name. kResourceExhausted: actors_max, or more than kMailboxKindsMax
+  /// different MailboxOptions.
   template <class A, class... Args>
-  Result<ActorRef<A>> spawn(std::string name, Args&&... args);
+  Result<ActorRef<A>> spawn(std::string name, Args&&... args) {
+    return spawn<A>(SpawnOptions{.name = std::move(name), .mailbox = {}}, std::forward<Args>(args)...);
+  }
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn(SpawnOptions options, Args&&... args);
 
   /// @returns the live actor with that name, as "counter" or "counter@node1".
   /// @error kNotFound: none. kFailedPrecondition: it is not an `A`.
@@ -121,6 +126,16 @@ class Runtime {
   // For the library.
   template <class A, class... Args>
   Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args);
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn_on_with(detail::Worker& worker, detail::Cell* parent, SpawnOptions options, Args&&... args);
+  const detail::MailboxKind& mailbox_kind(const detail::Cell& cell) const {
+    return mailbox_kinds_[cell.mailbox.load(std::memory_order_acquire)];
+  }
+  std::uint32_t message_units_max() const { return message_units_max_; }          // of Envelope::kChargeUnit
+  Status check_reply(const ValueType& type, const void* reply) const;             // of message_bytes_max
+  Status refuse_large(ActorId to, detail::Envelope* envelope);                    // from outside; takes it
+  Status tell_within(ActorId to, detail::Envelope* envelope, Duration within);    // from outside; takes it
+  Status send_and_wait(ActorId to, detail::Envelope* envelope, Duration within);  // takes it
   Status send(ActorId to, detail::Envelope* envelope);
   void send_reply_from_outside(detail::Envelope* reply);  // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
@@ -130,14 +145,33 @@ class Runtime {
   friend class detail::Worker;
   friend class Activation;
 
+  // A name that is given up again unless an actor gets it.
+  class ReservedName {
+   public:
+    ReservedName(Runtime& runtime, std::string name) : runtime_(runtime), name_(std::move(name)) {}
+    ReservedName(const ReservedName&) = delete;
+    ~ReservedName() {
+      if (!name_.empty()) runtime_.release_name(name_);
+    }
+    std::string take() { return std::exchange(name_, {}); }
+
+   private:
+    Runtime& runtime_;
+    std::string name_;
+  };
+
+  template <class A, class Configure, class... Args>
+  Result<ActorRef<A>> begin_on(detail::Worker& worker, detail::Cell* parent, Configure configure, Args&&... args);
   Result<detail::Cell*> new_outside_cell();
   void return_outside_cell(detail::Cell& cell);
   Result<ActorId> activation_of(const ActorKey& key);
+  Result<std::uint8_t> mailbox_number(const MailboxOptions& options);
+  bool too_many_offers(const detail::Cell& receiver) const;
   Status reserve_name(const std::string& name, const void* tag);
   void publish_name(const std::string& name, ActorId id);
   void release_name(const std::string& name);
   Result<ActorId> find_name(std::string_view name, const void* tag) const;
-  void start_outside_cell(detail::Cell& cell, Actor* actor, std::string name);
+  void start_outside_cell(detail::Cell& cell, Actor* actor, std::uint8_t mailbox, std::string name);
   void count_dead_letter(detail::Worker* worker, DeadLetter letter);
 
   env::Executor& executor_;
@@ -154,6 +188,12 @@ class Runtime {
   std::vector<std::unique_ptr<detail::Worker>> workers_;
   std::atomic<int> hungry_worker_{-1};  // an idle worker that would take runnable actors
   Directory directory_;
+
+  // By number; 0: that of the runtime. An entry is written before its number is given out, and never changed.
+  std::array<detail::MailboxKind, kMailboxKindsMax + 1> mailbox_kinds_;
+  std::uint32_t message_units_max_;
+  std::mutex mailboxes_mutex_;
+  std::vector<MailboxOptions> mailbox_options_;  // of the numbers from 1
 
   std::mutex outside_mutex_;
   detail::Cell* outside_cells_ = nullptr;
@@ -194,7 +234,30 @@ Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
 }  // namespace detail
 
 template <class A, class... Args>
+Result<ActorRef<A>> Runtime::spawn_on_with(detail::Worker& worker, detail::Cell* parent, SpawnOptions options,
+                                           Args&&... args) {
+  PLX_TRY(mailbox, mailbox_number(options.mailbox));
+  if (!options.name.empty()) PLX_TRY_STATUS(reserve_name(options.name, &detail::kTypeTag<A>));
+  ReservedName reserved(*this, std::move(options.name));
+  return begin_on<A>(
+      worker, parent,
+      [&](detail::Cell& cell) {
+        std::string name = reserved.take();
+        if (!name.empty()) publish_name(name, cell.id());
+        detail::Worker::configure(cell, mailbox, std::move(name));
+      },
+      std::forward<Args>(args)...);
+}
+
+template <class A, class... Args>
 Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args) {
+  return begin_on<A>(worker, parent, [](detail::Cell&) {}, std::forward<Args>(args)...);
+}
+
+// `configure` is called with the cell before it can be reached.
+template <class A, class Configure, class... Args>
+Result<ActorRef<A>> Runtime::begin_on(detail::Worker& worker, detail::Cell* parent, Configure configure,
+                                      Args&&... args) {
   detail::Cell* cell = worker.new_cell();
   if (cell == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
   Actor* actor;
@@ -204,6 +267,7 @@ Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::Cell* pare
     worker.return_cell(*cell);
     throw;
   }
+  configure(*cell);
   worker.start_cell(*cell, actor);
   ActorId id = cell->id();
   if (parent != nullptr) {
@@ -217,23 +281,20 @@ Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::Cell* pare
 }
 
 template <class A, class... Args>
-Result<ActorRef<A>> Runtime::spawn(std::string name, Args&&... args) {
-  if (!name.empty()) PLX_TRY_STATUS(reserve_name(name, &detail::kTypeTag<A>));
-  auto cell = new_outside_cell();
-  if (!cell) {
-    if (!name.empty()) release_name(name);
-    return std::unexpected(cell.error());
-  }
+Result<ActorRef<A>> Runtime::spawn(SpawnOptions options, Args&&... args) {
+  PLX_TRY(mailbox, mailbox_number(options.mailbox));
+  if (!options.name.empty()) PLX_TRY_STATUS(reserve_name(options.name, &detail::kTypeTag<A>));
+  ReservedName reserved(*this, std::move(options.name));
+  PLX_TRY(cell, new_outside_cell());
   Actor* actor;
   try {
-    actor = detail::construct_actor<A>(nullptr, **cell, std::forward<Args>(args)...);
+    actor = detail::construct_actor<A>(nullptr, *cell, std::forward<Args>(args)...);
   } catch (...) {
-    if (!name.empty()) release_name(name);
-    return_outside_cell(**cell);
+    return_outside_cell(*cell);
     throw;
   }
-  ActorId id = (*cell)->id();
-  start_outside_cell(**cell, actor, std::move(name));
+  ActorId id = cell->id();
+  start_outside_cell(*cell, actor, mailbox, reserved.take());
   return ActorRef<A>(node_id_, id);
 }
 
@@ -258,11 +319,34 @@ Status ActorRef<A>::tell(M&& message) const {
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && worker->runtime().node_id() == node_) [[likely]] {
     detail::Envelope* envelope = detail::make_envelope(&worker->pool(), std::forward<M>(message), 0);
+    if constexpr (detail::kMayBeLarge<Message>)
+      if (envelope->charge > worker->runtime().message_units_max()) return worker->refuse_large(id_, envelope);
     return worker->tell(id_, envelope);
   }
   Runtime* runtime = Runtime::of(node_);
   if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
   return runtime->send(id_, detail::make_envelope(nullptr, std::forward<M>(message), 0));
+}
+
+template <class A>
+template <class M>
+Status ActorRef<A>::tell(M&& message, Ttl ttl) const {
+  static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
+  detail::Worker* worker = detail::Worker::current();
+  if (worker != nullptr && worker->runtime().node_id() == node_)
+    return worker->tell_within(id_, detail::make_envelope(&worker->pool(), std::forward<M>(message), 0), ttl.within);
+  Runtime* runtime = Runtime::of(node_);
+  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  return runtime->tell_within(id_, detail::make_envelope(nullptr, std::forward<M>(message), 0), ttl.within);
+}
+
+template <class A>
+template <class M>
+Status ActorRef<A>::send(M&& message, Duration within) const {
+  static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
+  Runtime* runtime = Runtime::of(node_);
+  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  return runtime->send_and_wait(id_, detail::make_envelope(nullptr, std::forward<M>(message), 0), within);
 }
 
 template <class A>

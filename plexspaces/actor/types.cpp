@@ -6,9 +6,28 @@
 
 #include <fmt/format.h>
 
+#include "plexspaces/actor/actor_ref.hpp"
 #include "plexspaces/base/limits.hpp"
 
 namespace plexspaces {
+
+namespace {
+
+bool holds_live_reference(const ValueType& type, std::set<const ValueType*>& seen) {
+  if (!seen.insert(&type).second) return false;
+  if (type.element != nullptr) return holds_live_reference(*type.element, seen);
+  if (type.message == nullptr) return false;
+  if (type.message->name == detail::kActorRefName) return true;
+  return std::ranges::any_of(type.message->fields,
+                             [&](const FieldDescription& field) { return holds_live_reference(*field.type, seen); });
+}
+
+bool holds_live_reference(const ValueType& type) {
+  std::set<const ValueType*> seen;
+  return holds_live_reference(type, seen);
+}
+
+}  // namespace
 
 std::string message_names(std::span<const Handler> handlers) {
   std::string names;
@@ -63,6 +82,18 @@ void Types::insert(ActorType type) {
     if (type.keyed() && handler.defers)
       return mistake(fmt::format("the type '{}' has facets, so its handler of {} cannot answer later: return the reply",
                                  type.name, handler.message->value->name));
+  for (const Handler& handler : type.handlers)
+    for (const ValueType* value : {handler.message->value, handler.message->reply})
+      if (type.keyed() && holds_live_reference(*value))
+        return mistake(fmt::format(
+            "the type '{}' has facets, so its message {} cannot hold an ActorRef, which means nothing after "
+            "its process: use the key",
+            type.name, handler.message->value->name));
+  if (type.keyed() && type.state_type != nullptr && holds_live_reference(*type.state_type))
+    return mistake(
+        fmt::format("the type '{}' has facets, so its state cannot hold an ActorRef, which means nothing after "
+                    "its process: use the key",
+                    type.name));
   if (type.keyed() && type.hooks)
     return mistake(
         fmt::format("the type '{}' has facets, so its class cannot have on_start() or on_stop()", type.name));

@@ -33,11 +33,13 @@ Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
       table_(runtime.table_),
       options_(runtime.options()),
       index_(index),
+      messages_max_(runtime.mailbox_kinds_[0].messages_max),
+      units_max_(runtime.mailbox_kinds_[0].units_max),
       now_(now),
-      recorder_(options_.recorder),
       last_correlation_(std::uint64_t{index} << 56),
       pool_(runtime.depot_),
-      timers_(now) {
+      timers_(now),
+      recorder_(options_.recorder) {
   moves_in_ = options_.move_every_turns;
   if (recorder_ != nullptr) effects_ = &recorded_;
 }
@@ -135,14 +137,13 @@ Cell* Worker::pick_runnable() {
 bool Worker::crashed_by_plan(Cell& cell) {
   constexpr std::string_view kWhat = "by the plan of the test";
   if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) drain(cell);
-  if (cell.head == nullptr || cell.head->type == &kParentExitOrder) return false;
-  if ((cell.flags & (Cell::kWaiting | Cell::kStopping)) != 0) return false;
+  if (cell.head == nullptr || (cell.flags & (Cell::kWaiting | Cell::kStopping)) != 0) return false;
   if (cell.extras != nullptr && (cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
     return false;
   Crash planned = options_.crash(*cell.actor, cell.extras != nullptr ? cell.extras->name : std::string_view());
   if (planned == Crash::kNo) return false;
   ++turns_in_batch_;
-  Envelope* envelope = take_head(cell);
+  Envelope* envelope = take_own(cell);
   if (planned == Crash::kBefore) {
     crash(cell, envelope, kWhat);
     release_envelope(&pool_, envelope);
@@ -154,10 +155,7 @@ bool Worker::crashed_by_plan(Cell& cell) {
     }
   }
   cell.flags |= Cell::kExiting;
-  if (begin_last_turn(cell))
-    schedule(cell);
-  else
-    end(cell);
+  if (!end_as_told(cell)) schedule(cell);
   return true;
 }
 
@@ -182,7 +180,7 @@ void Worker::run(Cell& cell) {
       Envelope* envelope = extras.system_head;
       extras.system_head = envelope->next;
       system_turn(cell, envelope);
-    } else if (cell.head != nullptr && (cell.flags & Cell::kWaiting) == 0) {
+    } else if (cell.head != nullptr && (cell.flags & (Cell::kWaiting | Cell::kOwnMailbox)) == 0) {
       if (!first) {
         ++turns_in_batch_;
         if (batch_is_over()) [[unlikely]] {
@@ -191,7 +189,12 @@ void Worker::run(Cell& cell) {
         }
       }
       first = false;
-      turn(cell, take_head(cell));
+      Envelope* envelope = cell.head;
+      cell.head = envelope->next;
+      cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+      cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) - envelope->charge,
+                              std::memory_order_relaxed);
+      turn(cell, envelope);
     } else {
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
       if (Cell::is_list(word)) {
@@ -201,9 +204,26 @@ void Worker::run(Cell& cell) {
       // acq_rel: who pushes after seeing kIdle must find everything this run wrote, and wakes us.
       if (word == nullptr && !cell.inbox.compare_exchange_strong(word, Cell::idle(), std::memory_order_acq_rel))
         continue;
-      if (!is_ending(cell)) {
+      if ((cell.flags & (Cell::kStopping | Cell::kOwnMailbox)) == 0) [[likely]] {
         cell.flags &= ~Cell::kScheduled;
         return;
+      }
+      if (!is_ending(cell)) {
+        if (!first) {
+          ++turns_in_batch_;
+          if (batch_is_over()) {
+            --turns_in_batch_;
+            return schedule(cell);
+          }
+        }
+        bool may_take = (cell.flags & (Cell::kOwnMailbox | Cell::kWaiting)) == Cell::kOwnMailbox;
+        Envelope* envelope = may_take ? take_own(cell) : nullptr;
+        if (envelope == nullptr) {
+          cell.flags &= ~Cell::kScheduled;
+          return;
+        }
+        first = false;
+        turn(cell, envelope);
       }
     }
     if (is_ending(cell)) [[unlikely]] {
@@ -225,21 +245,12 @@ void Worker::run(Cell& cell) {
 void Worker::append(Cell& cell, Envelope* envelope) {
   push_back(cell.head, cell.tail, envelope);
   cell.queued.store(cell.queued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) + envelope->charge,
+  cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) + envelope->charge,
                           std::memory_order_relaxed);
-}
-
-Envelope* Worker::take_head(Cell& cell) {
-  Envelope* envelope = cell.head;
-  cell.head = envelope->next;
-  cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-  cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) - envelope->charge,
-                          std::memory_order_relaxed);
-  return envelope;
 }
 
 void Worker::append_system(Cell& cell, Envelope* envelope) {
-  if (!envelope->is(Envelope::kReply) && is_exit_order(*envelope) && take_at_arrival(cell, envelope)) return;
+  if (!envelope->is(Envelope::kReply) && is_peer_order(*envelope) && take_at_arrival(cell, envelope)) return;
   Extras& extras = Worker::extras(cell);
   push_back(extras.system_head, extras.system_tail, envelope);
 }
@@ -253,8 +264,8 @@ Sent Worker::push_local(Cell& cell, Envelope* envelope) {
     if ((cell.flags & Cell::kScheduled) == 0) schedule(cell);
     return Sent::kOk;
   }
-  if ((cell.flags & Cell::kStopping) != 0) [[unlikely]]
-    return Sent::kGone;
+  if ((cell.flags & (Cell::kStopping | Cell::kOwnMailbox)) != 0) [[unlikely]]
+    return push_own(cell, envelope);
   if (is_full(cell, *envelope)) [[unlikely]]
     return Sent::kFull;
   append(cell, envelope);
@@ -276,29 +287,39 @@ void Worker::drain(Cell& cell) {
   }
   cell.foreign.fetch_sub(drained, std::memory_order_relaxed);
   std::uint32_t generation = cell.generation.load(std::memory_order_relaxed);
+  bool own = (cell.flags & Cell::kOwnMailbox) != 0;
   while (oldest != nullptr) {
     Envelope* next = oldest->next;
     if (oldest->target_generation != generation)
       bury(runtime_, this, oldest, DeadLetterReason::kNoActor, {cell.slot, oldest->target_generation});
-    else if (oldest->is(Envelope::kSystem))
+    else if (oldest->is(Envelope::kSystem)) {
       append_system(cell, oldest);
+      own = (cell.flags & Cell::kOwnMailbox) != 0;
+    } else if (own) [[unlikely]]
+      append_own(cell, oldest);
     else
       append(cell, oldest);
     oldest = next;
   }
+  if (own && kind_of(cell).overflow == Overflow::kDropOldest) drop_oldest(cell);
 }
 
 Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* envelope) {
   if (cell.generation.load(std::memory_order_acquire) != to.generation) return Sent::kGone;
-  const RuntimeOptions& options = runtime.options();
+  const MailboxKind& kind = runtime.mailbox_kind(cell);
   std::uint64_t charge = kForeignMessage + envelope->charge;
   std::uint64_t before = cell.foreign.fetch_add(charge, std::memory_order_relaxed);
   std::uint64_t messages = (before / kForeignMessage) + cell.queued.load(std::memory_order_relaxed);
-  std::uint64_t bytes = (before & kForeignBytesMask) + cell.queued_bytes.load(std::memory_order_relaxed);
-  bool full = messages >= options.mailbox_messages_max || bytes + envelope->charge > options.mailbox_bytes_max;
-  if (full && !envelope->is(Envelope::kSystem)) {
-    cell.foreign.fetch_sub(charge, std::memory_order_relaxed);
-    return Sent::kFull;
+  std::uint64_t units = (before & kForeignUnitsMask) + cell.queued_units.load(std::memory_order_relaxed);
+  bool full = messages >= kind.messages_max || units + envelope->charge > kind.units_max;
+  if (full && !envelope->is(Envelope::kSystem)) [[unlikely]] {
+    // The home worker makes room when it takes what is on the way; that alone is held to the limits here.
+    bool makes_room = kind.overflow == Overflow::kDropOldest && before / kForeignMessage < kind.messages_max &&
+                      (before & kForeignUnitsMask) + envelope->charge <= kind.units_max;
+    if (!makes_room) {
+      cell.foreign.fetch_sub(charge, std::memory_order_relaxed);
+      return kind.overflow == Overflow::kDropNewest && !envelope->is(Envelope::kAsk) ? Sent::kDropped : Sent::kFull;
+    }
   }
   envelope->target_generation = to.generation;
   Envelope* old = cell.inbox.load(std::memory_order_relaxed);
@@ -384,6 +405,7 @@ bool Worker::give(Cell& cell, Worker& to) {
   if (cell.extras != nullptr &&
       (cell.extras->open != nullptr || cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
     return false;
+  if (cell.extras != nullptr && cell.extras->mailbox != nullptr && cell.extras->mailbox->holds_messages()) return false;
   if ((cell.flags & Cell::kStopping) != 0) return false;
   if (cell.extras != nullptr && cell.extras->timers != nullptr && !take_timers_off(cell)) return false;
   for (Envelope* envelope = cell.head; envelope != nullptr; envelope = envelope->next) {

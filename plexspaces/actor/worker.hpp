@@ -49,10 +49,18 @@ struct Wait : Timer {
   ~Wait();
 };
 
+/// The wait of Context::send(): given up when the turn ends first, and then nothing is sent.
+struct SendWait : Wait {
+  std::shared_ptr<SendDecision> decision;
+
+  ~SendWait();
+};
+
 enum class Sent : std::uint8_t {
   kOk,
-  kFull,  // refused by the mailbox's bound
-  kGone,  // no such actor any more
+  kFull,     // refused by the mailbox's bound
+  kDropped,  // as kFull, and the sender is not told
+  kGone,     // no such actor any more
 };
 
 /// Counters of one worker. Written by it alone, read by any thread.
@@ -90,7 +98,14 @@ class Worker final : public env::Worker {
                  Duration within);  // takes it
   bool begin_wait_for_end(Wait& wait, Cell& cell, NodeId node, ActorId target, Duration within);
   void begin_sleep(Wait& wait, Cell& cell, Duration duration);
+  bool begin_send(SendWait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                  Duration within);                                     // takes it
+  Status tell_within(ActorId to, Envelope* envelope, Duration within);  // takes it
+  Status refuse_large(ActorId to, Envelope* envelope);                  // takes it
+  bool refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope);    // takes it
   void unhandled(Context& context);
+  Status stash(Context& context);
+  void unstash_all(Context& context);
 
   // Links, monitors and exits of the actor whose turn this is: see Context.
   Result<MonitorRef> monitor(Cell& cell, NodeId node, ActorId target);
@@ -125,6 +140,7 @@ class Worker final : public env::Worker {
   static void* allocate_actor(Worker* worker, Cell& cell, std::size_t bytes, std::size_t align);
   static void free_actor_memory(Worker* worker, Cell& cell);
   void start_cell(Cell& cell, Actor* actor);
+  static void configure(Cell& cell, std::uint8_t mailbox_kind, std::string name);  // before it runs
   Status start_or_end(Cell& cell);  // runs on_start(); when that fails the actor ends
   void ask_to_stop(Cell& cell);     // after the turn that it is in, and when its facets agree
   void stop_cell(Cell& cell);       // after the turn that it is in
@@ -146,6 +162,9 @@ class Worker final : public env::Worker {
   static void adopt_later(Runtime& runtime, Cell& cell, std::uint16_t worker);
   /// Counts and keeps the message, answers its asker, and destroys it. `worker` null: outside every worker.
   static void bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to);
+  static DeadLetter letter_of(Runtime& runtime, const Envelope& envelope, DeadLetterReason reason, ActorId to);
+  /// Buries a message that was not taken. @returns what its sender learns.
+  static Status refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sent sent, ActorId to);
 
   Runtime& runtime() const { return runtime_; }
   BlockPool& pool() { return pool_; }
@@ -159,6 +178,28 @@ class Worker final : public env::Worker {
   friend class plexspaces::Runtime;
 
   Sent push_local(Cell& cell, Envelope* envelope);
+
+  // Mailboxes that are not like all others (worker_mailbox.cpp).
+  static MailboxState& mailbox_state(Cell& cell);
+  static void make_own_mailbox(Cell& cell);
+  const MailboxKind& kind_of(const Cell& cell) const;
+  Sent push_own(Cell& cell, Envelope* envelope);
+  void append_any(Cell& cell, Envelope* envelope);
+  void prepend_any(Cell& cell, Envelope* envelope);
+  static Envelope* front_of(const Cell& cell, std::size_t level);
+  Envelope* take_own(Cell& cell);
+  void append_own(Cell& cell, Envelope* envelope);
+  void insert_own(Cell& cell, std::size_t level, Envelope* envelope, Envelope* before);
+  static void remove_queued(Cell& cell, Envelope* before, Envelope* envelope);
+  std::size_t level_of(const Cell& cell, const Envelope& envelope) const;
+  bool fits(const Cell& cell, const Envelope& envelope) const;
+  void drop_oldest(Cell& cell);
+  void take_offer(Cell& cell, Envelope* order);
+  void let_in(Cell& cell);
+  void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
+  void forget_taken_back(MailboxState& state);
+  void end_mailbox(MailboxState& state, ActorId id);
+  static void send_timed_out(Timer& timer, void* worker);
   void schedule(Cell& cell);
   Cell* next_runnable();
   Cell* pick_runnable();
@@ -169,15 +210,14 @@ class Worker final : public env::Worker {
     return (cell.flags & Cell::kStopping) != 0 &&
            (cell.extras == nullptr || cell.extras->open == nullptr || (cell.flags & Cell::kExiting) != 0);
   }
-  // Whether the plain list has no room for the message.
+  // Whether the plain list of a mailbox like all others has no room for the message.
   bool is_full(const Cell& cell, const Envelope& envelope) const {
-    return cell.queued.load(std::memory_order_relaxed) >= options_.mailbox_messages_max ||
-           cell.queued_bytes.load(std::memory_order_relaxed) + envelope.charge > options_.mailbox_bytes_max;
+    return cell.queued.load(std::memory_order_relaxed) >= messages_max_ ||
+           cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
   }
   bool batch_is_over();
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
-  static Envelope* take_head(Cell& cell);
   void append_system(Cell& cell, Envelope* envelope);
   void turn(Cell& cell, Envelope* envelope);
   void faceted_turn(Cell& cell, EnvelopePtr input);
@@ -185,6 +225,7 @@ class Worker final : public env::Worker {
   void system_turn(Cell& cell, Envelope* envelope);
   Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
   void inherit_request(Envelope& envelope);
+  void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
   bool expired(Cell& cell, Envelope* envelope);
   void answer_or_drop(Envelope* request, const Error& error);
   static void take_back_reply(Turn& turn);
@@ -240,13 +281,13 @@ class Worker final : public env::Worker {
   CellTable& table_;
   const RuntimeOptions& options_;
   const std::uint16_t index_;
+  const std::uint32_t messages_max_;  // of a mailbox like all others
+  const std::uint32_t units_max_;
   TimePoint now_;
   Cell* running_ = nullptr;                     // whose turn it is
   const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
-  bool input_taken_ = false;    // by an open turn, in the running turn
-  Recorder* const recorder_;    // RuntimeOptions::recorder
-  Effects recorded_;            // what effects_ points to when there is one, so that nothing leaves; stays empty
+  bool input_taken_ = false;    // by an open turn or by stash(), in the running turn
   std::size_t moves_in_ = 0;    // turns until the next forced move
   Cell* run_head_ = nullptr;
   Cell* run_tail_ = nullptr;
@@ -259,6 +300,8 @@ class Worker final : public env::Worker {
   std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;
+  Recorder* const recorder_;  // RuntimeOptions::recorder
+  Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
   // Written by other threads.

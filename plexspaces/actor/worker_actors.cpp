@@ -133,14 +133,17 @@ void Worker::end(Cell& cell) {
   Envelope* queued = std::exchange(cell.head, nullptr);
   cell.tail = nullptr;
   cell.queued.store(0, std::memory_order_relaxed);
-  cell.queued_bytes.store(0, std::memory_order_relaxed);
+  cell.queued_units.store(0, std::memory_order_relaxed);
+  cell.mailbox.store(0, std::memory_order_relaxed);
   Envelope* orders = nullptr;
   std::unique_ptr<Activation> activation;
   std::unique_ptr<ExitLists> exits;
+  std::unique_ptr<MailboxState> mailbox;
   if (cell.extras != nullptr) {
     orders = cell.extras->system_head;
     activation = std::move(cell.extras->activation);
     exits = std::move(cell.extras->exits);
+    mailbox = std::move(cell.extras->mailbox);
     if (cell.extras->timers != nullptr) drop_timers(*cell.extras->timers);
     if (!cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
     delete std::exchange(cell.extras, nullptr);
@@ -166,7 +169,7 @@ void Worker::end(Cell& cell) {
   }
   while (orders != nullptr) {
     Envelope* next = orders->next;
-    if (is_exit_order(*orders))
+    if (is_peer_order(*orders))
       refuse_order(orders);
     else
       destroy_envelope(&pool_, orders);
@@ -174,7 +177,7 @@ void Worker::end(Cell& cell) {
   }
   while (queued != nullptr) {
     Envelope* next = queued->next;
-    if (is_exit_order(*queued))
+    if (is_peer_order(*queued))
       refuse_order(queued);
     else if (is_user_order(*queued))
       destroy_envelope(&pool_, queued);
@@ -186,6 +189,7 @@ void Worker::end(Cell& cell) {
       bury(runtime_, this, queued, DeadLetterReason::kStopped, id);
     queued = next;
   }
+  if (mailbox != nullptr) end_mailbox(*mailbox, id);
 }
 
 void Worker::answer_or_drop(Envelope* request, const Error& error) {

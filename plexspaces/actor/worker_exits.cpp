@@ -110,11 +110,7 @@ void Worker::demonitor(Cell& cell, MonitorRef monitor) {
       before = std::exchange(envelope, next);
       continue;
     }
-    (before != nullptr ? before->next : cell.head) = next;
-    if (cell.tail == envelope) cell.tail = before;
-    cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-    cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) - envelope->charge,
-                            std::memory_order_relaxed);
+    remove_queued(cell, before, envelope);
     destroy_envelope(&pool_, std::exchange(envelope, next));
   }
 }
@@ -215,6 +211,8 @@ void Worker::signal(ActorId to, Envelope* order) {
 
 // The order came to an actor that has ended: whoever waits for what follows from it learns that.
 void Worker::refuse_order(Envelope* order) {
+  if (order->type == &kSendOrder)
+    return refuse_offer(order, DeadLetterReason::kNoActor, order->payload_as<SendOffer>().to, gone_error());
 #ifdef PLX_BUG_MONITOR_LOST_AT_END
   return destroy_envelope(&pool_, order);
 #endif
@@ -232,6 +230,10 @@ void Worker::refuse_order(Envelope* order) {
 // What follows from a monitor or link is not subject to the mailbox's bound: those have their own. @returns whether it
 // took the order.
 bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
+  if (order->type == &kSendOrder) {
+    take_offer(cell, order);
+    return true;
+  }
   ExitLists* lists = lists_of(cell);
   if (order->type == &message_info<Down>()) {
     if (lists == nullptr || lists->monitors.erase(order->payload_as<Down>().monitor.id) == 0) {
@@ -240,7 +242,7 @@ bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
     }
     if (awaits(cell, order->payload_as<Down>().monitor.id)) return false;
     order->flags &= ~Envelope::kSystem;
-    append(cell, order);
+    append_any(cell, order);
     return true;
   }
   if (order->type != &kExitOrder || lists == nullptr || !lists->trap_exits) return false;
@@ -295,13 +297,13 @@ void Worker::take_exit(Cell& cell, ExitSignal& signal) {
   }
   if (lists != nullptr && lists->trap_exits) {
     if (lists->parent == signal.from && signal.from)
-      return append(cell, make_parent_exit_order(&pool_, std::move(signal.reason)));
+      return append_any(cell, make_parent_exit_order(&pool_, std::move(signal.reason)));
     Envelope* message = make_envelope(&pool_, Exited{signal.from, std::move(signal.reason)}, 0);
     // Links have their own bound; who sends signals without one is held to that of messages.
     bool linked = signal.link != 0 || signal.refused;
-    if (!linked && is_full(cell, *message))
+    if (!linked && !fits(cell, *message))
       return bury(runtime_, this, message, DeadLetterReason::kMailboxFull, cell.id());
-    return append(cell, message);
+    return append_any(cell, message);
   }
   if (signal.reason.kind == ExitKind::kNormal && signal.from != cell.id()) return;
   if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));

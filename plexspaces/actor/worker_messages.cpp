@@ -44,12 +44,7 @@ Status Worker::continue_with(Cell& cell, Envelope* message) {
   PLX_TRY_STATUS(check_own_message(cell, *message->type));
   message->set_sender(cell.id());
   if (request_ != nullptr) inherit_request(*message);
-  message->next = cell.head;
-  if (cell.head == nullptr) cell.tail = message;
-  cell.head = owned.release();
-  cell.queued.store(cell.queued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-  cell.queued_bytes.store(cell.queued_bytes.load(std::memory_order_relaxed) + message->charge,
-                          std::memory_order_relaxed);
+  prepend_any(cell, owned.release());
   schedule_if_runnable(cell);
   return {};
 }
@@ -59,17 +54,45 @@ Status Worker::send_or_bury(ActorId to, Envelope* envelope) {
     bury(runtime_, this, envelope, DeadLetterReason::kNoActor, to);
     return {};
   }
-  switch (send(to, envelope)) {
-    case Sent::kOk:
-      return {};
-    case Sent::kGone:
-      bury(runtime_, this, envelope, DeadLetterReason::kNoActor, to);
-      return {};
-    case Sent::kFull:
-      bury(runtime_, this, envelope, DeadLetterReason::kMailboxFull, to);
-      return std::unexpected(mailbox_full_error());
+  Sent sent = send(to, envelope);
+  if (sent == Sent::kOk) [[likely]]
+    return {};
+  return refused(runtime_, this, envelope, sent, to);
+}
+
+// What has become of a message that was not taken.
+Status Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sent sent, ActorId to) {
+  if (sent == Sent::kGone || sent == Sent::kDropped) {
+    bury(runtime, worker, envelope, sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kDroppedNewest,
+         to);
+    return {};
   }
-  std::unreachable();
+  bury(runtime, worker, envelope, DeadLetterReason::kMailboxFull, to);
+  bool blocks = runtime.mailbox_kind(runtime.table_.cell(to.slot)).overflow == Overflow::kBlock;
+  return std::unexpected(blocks ? mailbox_blocks_error() : mailbox_full_error());
+}
+
+Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
+  envelope->context = new_context(&pool_);
+  envelope->context->until_handled = true;
+  envelope->context->deadline = saturating_add(now_, within);
+  if (request_ != nullptr) envelope->context->request = *request_;
+  if (running_ != nullptr) envelope->set_sender(running_->id());
+  if (effects_ != nullptr) return keep(to, envelope);
+  return send_or_bury(to, envelope);
+}
+
+bool Worker::refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope) {
+  wait.error = too_large_error(envelope->bytes(), options_);
+  count_dead_letter(*envelope, DeadLetterReason::kTooLarge, to);
+  destroy_envelope(&pool_, envelope);
+  return false;
+}
+
+Status Worker::refuse_large(ActorId to, Envelope* envelope) {
+  Error error = too_large_error(envelope->bytes(), options_);
+  bury(runtime_, this, envelope, DeadLetterReason::kTooLarge, to);
+  return std::unexpected(std::move(error));
 }
 
 Status Worker::tell(ActorId to, Envelope* envelope) {
@@ -139,7 +162,7 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
     ++above->references;
     link->parent = above;
     link->request = above->request;
-    link->deadline = std::min(link->deadline, above->deadline);
+    if (!above->until_handled) link->deadline = std::min(link->deadline, above->deadline);
   }
   envelope->context = link;
   envelope->set_sender(cell.id());
@@ -151,8 +174,9 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
   else
     sent = send(to, envelope);
   if (sent != Sent::kOk) {
-    // Not the dead letters' matter: the asker learns it here.
-    return refuse(sent == Sent::kGone ? gone_error() : mailbox_full_error());
+    DeadLetterReason reason = sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kMailboxFull;
+    count_dead_letter(*envelope, reason, to);
+    return refuse(dead_letter_error(reason));
   }
   begin_wait(wait, cell, deadline, &Worker::wait_timed_out);
   return true;
@@ -250,28 +274,35 @@ void Worker::unhandled(Context& context) {
       fmt::format("the actor does not handle {}; it handles {}", name, message_names(context.cell_->actor->handlers())),
       "PLX-ACT-0003");
   complete_with_error(*input, std::move(error));
-  runtime_.count_dead_letter(this, {DeadLetterReason::kUnhandled, name, context.cell_->id(), {}, {}});
+  count_dead_letter(*input, DeadLetterReason::kUnhandled, context.cell_->id());
+}
+
+DeadLetter Worker::letter_of(Runtime& runtime, const Envelope& envelope, DeadLetterReason reason, ActorId to) {
+  DeadLetter letter{reason, {}, to, {}, {}};
+  if (envelope.type != nullptr && envelope.type->value != nullptr) letter.message_type = envelope.type->value->name;
+  bool asked = envelope.context != nullptr && envelope.context->request != nullptr;
+  const RequestContext& request = asked ? *envelope.context->request : *runtime.default_request();
+  letter.tenant = !asked && envelope.is(Envelope::kKeyed) && !envelope.is(Envelope::kReply)
+                      ? envelope.delivery()->target.tenant
+                      : request.tenant;
+  letter.traceparent = request.traceparent;
+  return letter;
+}
+
+void Worker::count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to) {
+  runtime_.count_dead_letter(this, letter_of(runtime_, envelope, reason, to));
 }
 
 void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to) {
-  if (is_exit_order(*envelope)) [[unlikely]] {
+  if (is_peer_order(*envelope)) [[unlikely]] {
     // Not the dead letters' matter: who must know learns it. From outside every worker come exit signals only.
     if (worker != nullptr) return worker->refuse_order(envelope);
     return destroy_envelope(nullptr, envelope);
   }
-  DeadLetter letter{reason, {}, to, {}, {}};
-  if (envelope->type != nullptr && envelope->type->value != nullptr) letter.message_type = envelope->type->value->name;
-  if (envelope->context != nullptr && envelope->context->request != nullptr) {
-    letter.tenant = envelope->context->request->tenant;
-    letter.traceparent = envelope->context->request->traceparent;
-  }
-  runtime.count_dead_letter(worker, std::move(letter));
+  runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
   if (envelope->is(Envelope::kAsk)) {
-    Error error = reason == DeadLetterReason::kMailboxFull ? mailbox_full_error()
-                  : reason == DeadLetterReason::kExpired
-                      ? Error(Code::kDeadlineExceeded, "the deadline had passed before the message was handled",
-                              "PLX-ACT-0011", Retry::kSame)
-                      : gone_error();
+    Error error = reason == DeadLetterReason::kTooLarge ? too_large_error(envelope->bytes(), runtime.options())
+                                                        : dead_letter_error(reason);
     if (worker != nullptr)
       worker->send_reply(worker->error_reply(envelope, std::move(error)));
     else

@@ -102,7 +102,7 @@ void Worker::timer_fired(Timer& fired, void* worker) {
   Envelope* tick = allocate_envelope(&self.pool_, sizeof(TimerRef), 0);
   tick->type = &kTickOrder;
   ::new (tick->payload()) TimerRef(timer.ref);
-  append(cell, tick);
+  self.append_any(cell, tick);
   self.schedule_if_runnable(cell);
 }
 

@@ -128,7 +128,7 @@ void Worker::system_turn(Cell& cell, Envelope* envelope) {
   if (envelope->type == &kStopOrder) {
     set_reason(cell, ExitReason::shutdown());
     ask_to_stop(cell);
-  } else if (is_exit_order(*envelope)) {
+  } else if (is_peer_order(*envelope)) {
     exit_turn(cell, envelope);
   } else if (activation != nullptr) {
     envelope->payload_as<ActivationTask>()(*activation);
@@ -170,9 +170,9 @@ void Worker::abandon_open_turn(Context& context) {
   Cell& cell = *context.cell_;
   OpenTurn* open = std::exchange(cell.extras->open, nullptr);
   cell.flags &= ~Cell::kWaiting;
+  input_taken_ = open->input_kept;
   open->~OpenTurn();
   pool_.free(open, block_class(sizeof(OpenTurn)));
-  input_taken_ = false;
 }
 
 // The handler has returned or thrown.
@@ -193,9 +193,10 @@ void Worker::close_open_turn(Cell& cell) {
   cell.flags &= ~Cell::kWaiting;
   Envelope* input = open->input;
   if (open->root) open->root.destroy();
+  bool kept = open->input_kept;
   open->~OpenTurn();
   pool_.free(open, block_class(sizeof(OpenTurn)));
-  release_envelope(&pool_, input);
+  if (!kept) release_envelope(&pool_, input);
 }
 
 // The actor ends while a turn waits: its asker learns that nobody answers.
