@@ -2,7 +2,7 @@
 //
 //   plex_bench WORKLOAD THREADS COUNT
 //
-// Workloads and command line are those of the peers (Erlang, CAF): W1 to W7, W10, W11. Prints lines
+// Workloads and command line are those of the peers (Erlang, CAF): W1 to W7, W9 to W11. Prints lines
 // `RESULT peer=plex workload=W variant=V value=X unit=U`.
 #include <chrono>
 #include <cstdint>
@@ -21,6 +21,7 @@
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
 #include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/supervision/supervisor.hpp"
 
 namespace {
 
@@ -458,6 +459,82 @@ double ask(World& world, u64 calls, u64 callers) {
   return per_second(calls / callers * callers, world.run<AskRoot>(calls, callers));
 }
 
+// ---- W9: supervised restart ----------------------------------------------------------------------------------------
+
+enum class Ending { kThrow, kExit, kKill };
+
+struct Up {
+  std::uint32_t slot = 0;
+  std::uint32_t generation = 0;
+};
+PLX_MESSAGE(Up, (1, slot), (2, generation));
+
+struct RestartedBy {
+  std::uint32_t slot = 0, generation = 0;
+  bool throws = false;
+};
+PLX_MESSAGE(RestartedBy, (1, slot), (2, generation), (3, throws));
+
+class RestartRoot;
+class Restarted : public GenServer<Restarted, Go> {
+ public:
+  explicit Restarted(const RestartedBy& by) : by_(by) {}
+  Status on_start(Context& ctx) override;
+  void handle(const Go&, Context& ctx) {
+    if (by_.throws) throw std::runtime_error("on purpose");
+    ctx.exit(ExitReason::error("on purpose"));
+  }
+
+ private:
+  RestartedBy by_;
+};
+
+// Ends the child of each of `supervisors` again and again, each time that it is up, until all have come `count` times.
+class RestartRoot : public GenServer<RestartRoot, Go, Up> {
+ public:
+  RestartRoot(Strategy strategy, Ending ending, u64 supervisors, u64 count, Done* done)
+      : strategy_(strategy), ending_(ending), supervisors_(supervisors), left_(count + supervisors), done_(done) {}
+  void handle(const Go&, Context& ctx) {
+    began_ = now_ns();
+    for (u64 i = 0; i < supervisors_; ++i) {
+      auto spec = supervisor("bench", strategy_, {.intensity = kRestartIntensityMax, .period = 100ms});
+      ChildOptions options{.shutdown = brutal_kill};
+      RestartedBy by{ctx.self_id().slot, ctx.self_id().generation, ending_ == Ending::kThrow};
+      if (strategy_ == simple_one_for_one)
+        spec.template_child<Restarted, RestartedBy>("c", permanent, options);
+      else
+        spec.child<Restarted>("c", permanent, options, by);
+      auto started = ctx.spawn_linked<Supervisor>(std::move(spec));
+      if (!started) must(std::unexpected(started.error()));
+      if (strategy_ == simple_one_for_one) must(started->tell(StartChild::with(by)));
+    }
+  }
+  void handle(const Up& up, Context& ctx) {
+    if (--left_ == 0) {
+      done_->set_value(now_ns() - began_);
+      return;
+    }
+    ActorRef<Restarted> child(ctx.self<RestartRoot>().node(), {up.slot, up.generation});
+    must(ending_ == Ending::kKill ? ctx.kill(child) : child.tell(Go{}));
+  }
+
+ private:
+  Strategy strategy_;
+  Ending ending_;
+  u64 supervisors_, left_;
+  Done* done_;
+  u64 began_ = 0;
+};
+
+Status Restarted::on_start(Context& ctx) {
+  ActorRef<RestartRoot> root(ctx.self<Restarted>().node(), {by_.slot, by_.generation});
+  return root.tell(Up{ctx.self_id().slot, ctx.self_id().generation});
+}
+
+double restarts(World& world, Strategy strategy, Ending ending, u64 supervisors, u64 count) {
+  return per_second(count, world.run<RestartRoot>(strategy, ending, supervisors, count));
+}
+
 // ---- W10: idle actors ----------------------------------------------------------------------------------------------
 
 class IdleRoot;
@@ -587,6 +664,22 @@ int run(const std::string& workload, std::size_t threads, u64 n) {
     ask(world, n / 10, 1);
     report("W7seq", "", ask(world, n, 1), "call/s");
     report("W7c64", "", ask(world, n, 64), "call/s");
+  } else if (workload == "W9") {
+    world.runtime.set_log([](const std::string&) {});  // as the peers: what a crash costs, not the line about it
+    struct Variant {
+      const char* name;
+      Strategy strategy;
+      Ending ending;
+      u64 supervisors;
+    };
+    for (const Variant& v : {Variant{"_one_for_one_throw", one_for_one, Ending::kThrow, 1},
+                             Variant{"_one_for_one_exit", one_for_one, Ending::kExit, 1},
+                             Variant{"_one_for_one_kill", one_for_one, Ending::kKill, 1},
+                             Variant{"_simple_one_for_one_kill", simple_one_for_one, Ending::kKill, 1},
+                             Variant{"_64supervisors_kill", one_for_one, Ending::kKill, 64}}) {
+      restarts(world, v.strategy, v.ending, v.supervisors, n / 10);
+      report("W9", v.name, restarts(world, v.strategy, v.ending, v.supervisors, n), "restart/s");
+    }
   } else if (workload == "W10") {
     double before = memory_bytes("VmRSS");
     world.run<IdleRoot>(n);
@@ -625,8 +718,8 @@ int main(int argc, char** argv) {
   }
   if (status == 2) {
     std::fprintf(stderr,
-                 "usage: plex_bench WORKLOAD THREADS COUNT | plex_bench options\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W10 "
-                 "W11; 1 to 64 threads\n");
+                 "usage: plex_bench WORKLOAD THREADS COUNT | plex_bench options\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W9 "
+                 "W10 W11; 1 to 64 threads\n");
   }
   return status;
 }

@@ -269,6 +269,9 @@ class Context {
     worker_->complete_with_error(
         *input_, Error(Code::kInternal, "the handler returns NoReply but has not called ctx.defer()", "PLX-ACT-0030"));
   }
+  /// As unstash_all(), but this turn's message too, and before everything else, as continue_with(). The turn must be done
+  /// with its message.
+  void retry_stashed() { worker_->retry_stashed(*cell_); }
   /// No handler takes this message.
   void unhandled() { worker_->unhandled(*this); }
   /// Starts a handler that is a coroutine: `start(open)` calls it with the lasting context of the open turn.
@@ -295,6 +298,9 @@ class Context {
 };
 
 namespace detail {
+
+/// What a behaviour's coroutine returns that has itself given the turn's result.
+struct Settled {};
 
 /// A turn that waits.
 struct OpenTurn {
@@ -453,6 +459,11 @@ void Context::run_task(Start start) {
     if constexpr (std::is_void_v<Value>) {
       handle.promise().take();
       turn.context.template complete<M>(Status());
+    } else if constexpr (std::is_same_v<Value, detail::Settled>) {
+      handle.promise().take();
+    } else if constexpr (std::is_same_v<Value, NoReply>) {
+      handle.promise().take();
+      turn.context.must_be_deferred();
     } else if constexpr (detail::IsResult<Value>::value) {
       turn.context.template complete<M>(handle.promise().take());
     } else {

@@ -92,7 +92,9 @@ class Priorities {
 /// The mailbox of one actor. A limit of 0 is that of the runtime (RuntimeOptions).
 ///
 /// Senders of the actor's worker are held to the limits exactly. What comes from other workers and threads is held to
-/// them too, but counted apart while it is under way, so that together a mailbox may hold up to twice its limits.
+/// them too, but counted apart while it is under way, so that together a mailbox may hold up to twice its limits, and
+/// three times with kDropOldest. Down, Exited and timers are not held to them: links_max, monitors_max and timers_max
+/// bound those.
 struct MailboxOptions {
   std::uint32_t messages_max = 0;
   std::uint64_t bytes_max = 0;

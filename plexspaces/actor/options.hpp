@@ -37,6 +37,7 @@ struct RuntimeOptions {
   std::size_t links_max = 100'000;            // of one actor
   std::size_t monitors_max = 100'000;         // of one actor, and as many of others on it
   std::size_t timers_max = 1u << 20;          // of one actor
+  std::uint64_t seed = 0;                     // of what the runtime spreads by chance: the waits before restarts
   std::size_t dead_letters_kept = 1'000;      // the newest, for inspection
   Duration batch_time_max = 200us;            // of one worker, as above; also of one actor before the next
   std::size_t turns_per_batch = 128;          // of one worker between two looks at timers, I/O and other workers

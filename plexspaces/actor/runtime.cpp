@@ -274,6 +274,13 @@ void Runtime::send_reply_from_outside(detail::Envelope* reply) {
     detail::Worker::bury(*this, nullptr, reply, DeadLetterReason::kLateReply, asker);
 }
 
+void Runtime::answer_from_outside(const detail::Envelope& request, Error error) {
+  detail::Envelope* reply = detail::allocate_reply(nullptr, request.type, request.sender, request.correlation(),
+                                                   sizeof(Error), detail::Envelope::kFailed);
+  ::new (reply->payload()) Error(std::move(error));
+  send_reply_from_outside(reply);
+}
+
 Result<ActorId> Runtime::activation_of(const ActorKey& key) {
   return directory_.find_or_create(key, [&]() -> Result<ActorId> {
     const ActorType* type = types_.find(key.type);
@@ -432,6 +439,15 @@ std::vector<DeadLetter> Runtime::dead_letters() const {
   for (std::size_t i = 0; i < dead_letters_.size(); ++i)
     letters.push_back(dead_letters_[(dead_letters_next_ + i) % dead_letters_.size()]);
   return letters;
+}
+
+MailboxSize Runtime::mailbox_size(ActorId id) const {
+  const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
+  if (cell == nullptr || cell->generation.load(std::memory_order_acquire) != id.generation) return {};
+  std::uint64_t foreign = cell->foreign.load(std::memory_order_relaxed);
+  return {foreign / detail::kForeignMessage + cell->queued.load(std::memory_order_relaxed),
+          ((foreign & detail::kForeignUnitsMask) + cell->queued_units.load(std::memory_order_relaxed)) *
+              detail::Envelope::kChargeUnit};
 }
 
 RuntimeStats Runtime::stats() const {

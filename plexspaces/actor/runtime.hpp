@@ -42,6 +42,12 @@ struct RuntimeStats {
   std::uint64_t dead(DeadLetterReason reason) const { return dead_letters[static_cast<std::size_t>(reason)]; }
 };
 
+/// What waits in a mailbox, what is on its way there included; not what is stashed.
+struct MailboxSize {
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+};
+
 /// The actors of one node, and the workers that run them.
 ///
 ///     tell, ask ---> mailbox of the actor ---> its home worker runs a turn ---> effects
@@ -115,6 +121,8 @@ class Runtime {
   NodeId node_id() const { return node_id_; }
   const std::string& node_name() const { return options_.node_name; }
   RuntimeStats stats() const;
+  /// What waits in the mailbox of an actor; nothing for one that has ended. Exact while nothing runs, near otherwise.
+  MailboxSize mailbox_size(ActorId id) const;
   /// The newest dead letters, oldest first.
   std::vector<DeadLetter> dead_letters() const;
   /// Called with one line for each crash of an actor; standard error unless set. Before start().
@@ -124,6 +132,7 @@ class Runtime {
   static Runtime* of(NodeId node);
 
   // For the library.
+  void log(const std::string& line) const { log_(line); }
   template <class A, class... Args>
   Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args);
   template <class A, class... Args>
@@ -137,7 +146,8 @@ class Runtime {
   Status tell_within(ActorId to, detail::Envelope* envelope, Duration within);    // from outside; takes it
   Status send_and_wait(ActorId to, detail::Envelope* envelope, Duration within);  // takes it
   Status send(ActorId to, detail::Envelope* envelope);
-  void send_reply_from_outside(detail::Envelope* reply);  // to an actor; takes it
+  void answer_from_outside(const detail::Envelope& request, Error error);  // to the actor that has asked
+  void send_reply_from_outside(detail::Envelope* reply);                   // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
   const RequestContextPtr& default_request() const { return default_request_; }
 
@@ -192,6 +202,7 @@ class Runtime {
   // By number; 0: that of the runtime. An entry is written before its number is given out, and never changed.
   std::array<detail::MailboxKind, kMailboxKindsMax + 1> mailbox_kinds_;
   std::uint32_t message_units_max_;
+  std::array<std::mutex, 16> trim_mutexes_;  // of the inboxes with kDropOldest, by slot
   std::mutex mailboxes_mutex_;
   std::vector<MailboxOptions> mailbox_options_;  // of the numbers from 1
 

@@ -275,6 +275,8 @@ Sent Worker::push_local(Cell& cell, Envelope* envelope) {
 
 // Takes what others pushed, oldest first, to the end of the plain list.
 void Worker::drain(Cell& cell) {
+  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+  if (trimming.owns_lock() && !Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) return;
   Envelope* newest = cell.inbox.exchange(nullptr, std::memory_order_acquire);
   Envelope* oldest = nullptr;
   std::uint64_t drained = 0;
@@ -313,10 +315,8 @@ Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* en
   std::uint64_t units = (before & kForeignUnitsMask) + cell.queued_units.load(std::memory_order_relaxed);
   bool full = messages >= kind.messages_max || units + envelope->charge > kind.units_max;
   if (full && !envelope->is(Envelope::kSystem)) [[unlikely]] {
-    // The home worker makes room when it takes what is on the way; that alone is held to the limits here.
-    bool makes_room = kind.overflow == Overflow::kDropOldest && before / kForeignMessage < kind.messages_max &&
-                      (before & kForeignUnitsMask) + envelope->charge <= kind.units_max;
-    if (!makes_room) {
+    // With kDropOldest the home worker makes room when it takes what is on the way, or trim_inbox() does.
+    if (kind.overflow != Overflow::kDropOldest || envelope->charge > kind.units_max) {
       cell.foreign.fetch_sub(charge, std::memory_order_relaxed);
       return kind.overflow == Overflow::kDropNewest && !envelope->is(Envelope::kAsk) ? Sent::kDropped : Sent::kFull;
     }
@@ -332,6 +332,8 @@ Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* en
     // release: the drain must see the envelope. acquire, for `old` kIdle: see wake_home().
   } while (!cell.inbox.compare_exchange_weak(old, envelope, std::memory_order_acq_rel, std::memory_order_relaxed));
   if (old == Cell::idle()) wake_home(runtime, cell);
+  if (full && kind.overflow == Overflow::kDropOldest) [[unlikely]]
+    trim_inbox(runtime, cell, to, kind);
   return Sent::kOk;
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -106,6 +107,7 @@ class Worker final : public env::Worker {
   void unhandled(Context& context);
   Status stash(Context& context);
   void unstash_all(Context& context);
+  void retry_stashed(Cell& cell);
 
   // Links, monitors and exits of the actor whose turn this is: see Context.
   Result<MonitorRef> monitor(Cell& cell, NodeId node, ActorId target);
@@ -194,6 +196,8 @@ class Worker final : public env::Worker {
   std::size_t level_of(const Cell& cell, const Envelope& envelope) const;
   bool fits(const Cell& cell, const Envelope& envelope) const;
   void drop_oldest(Cell& cell);
+  static void trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind);
+  std::unique_lock<std::mutex> lock_out_trimming(const Cell& cell);
   void take_offer(Cell& cell, Envelope* order);
   void let_in(Cell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);

@@ -109,7 +109,11 @@ bool Worker::close_if_idle(Cell& cell) {
 // The cell is in no run queue. Closes its mailbox, ends its identity, then its contents, then frees it.
 void Worker::end(Cell& cell) {
   ActorId id = cell.id();
-  Envelope* word = cell.inbox.exchange(Cell::closed(), std::memory_order_acq_rel);
+  Envelope* word;
+  {
+    std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+    word = cell.inbox.exchange(Cell::closed(), std::memory_order_acq_rel);
+  }
   if (Cell::is_list(word)) {
     std::uint64_t drained = 0;
     Envelope* oldest = nullptr;

@@ -196,6 +196,8 @@ bool Worker::fits(const Cell& cell, const Envelope& envelope) const {
 
 Sent Worker::push_own(Cell& cell, Envelope* envelope) {
   if ((cell.flags & Cell::kStopping) != 0) return Sent::kGone;
+  // What is on its way may be in the hands of trim_inbox(): FIFO, see Cell.
+  if (kind_of(cell).overflow == Overflow::kDropOldest) drain(cell);
   // What waits for room has come before.
   let_in(cell);
   const MailboxKind& kind = kind_of(cell);
@@ -231,6 +233,78 @@ void Worker::drop_oldest(Cell& cell) {
         bury(runtime_, this, envelope, DeadLetterReason::kDroppedOldest, cell.id());
       }
     }
+  }
+}
+
+// With kDropOldest, whoever finds the inbox twice over the limits drops its older messages: the actor may be in a long
+// turn, and its home worker does not look. It takes the whole list, so nobody else may take what comes after it before
+// it has put the rest back: the drain and the end of such a cell wait for the lock.
+std::unique_lock<std::mutex> Worker::lock_out_trimming(const Cell& cell) {
+  if ((cell.flags & Cell::kOwnMailbox) == 0 || kind_of(cell).overflow != Overflow::kDropOldest) return {};
+  return std::unique_lock(runtime_.trim_mutexes_[cell.slot % runtime_.trim_mutexes_.size()]);
+}
+
+void Worker::trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind) {
+  std::uint64_t foreign = cell.foreign.load(std::memory_order_relaxed);
+  if (foreign / kForeignMessage < 2 * std::uint64_t{kind.messages_max} &&
+      (foreign & kForeignUnitsMask) < 2 * std::uint64_t{kind.units_max})
+    return;
+  Envelope* victims = nullptr;
+  {
+    std::lock_guard lock(runtime.trim_mutexes_[cell.slot % runtime.trim_mutexes_.size()]);
+    // The same actor still: one that ends waits for the lock before it closes its inbox.
+    if (cell.generation.load(std::memory_order_acquire) != to.generation) return;
+    Envelope* word = cell.inbox.load(std::memory_order_relaxed);
+    do {
+      if (!Cell::is_list(word)) return;
+      // acquire: the envelopes of others are read here.
+    } while (!cell.inbox.compare_exchange_weak(word, nullptr, std::memory_order_acquire, std::memory_order_relaxed));
+
+    // Newest first: those that fit stay, and every order. What is older goes.
+    std::uint64_t messages = 0, units = 0, dropped = 0;
+    Envelope* kept = word;
+    Envelope** link = &kept;
+    for (Envelope* envelope = word; envelope != nullptr;) {
+      Envelope* next = envelope->next;
+      bool order = envelope->is(Envelope::kSystem);
+      messages += order ? 0 : 1;
+      units += order ? 0 : envelope->charge;
+      if (order || (messages <= kind.messages_max && units <= kind.units_max)) {
+        *link = envelope;
+        link = &envelope->next;
+      } else {
+        dropped += kForeignMessage + envelope->charge;
+        envelope->next = std::exchange(victims, envelope);
+      }
+      envelope = next;
+    }
+    *link = nullptr;
+    cell.foreign.fetch_sub(dropped, std::memory_order_relaxed);
+
+    // Back, beneath what has come meanwhile.
+    word = cell.inbox.load(std::memory_order_relaxed);
+    while (kept != nullptr) {
+      PLX_CHECK(word != Cell::closed(), "the end of the actor waits for the lock");
+      if (Cell::is_list(word)) {
+        if (!cell.inbox.compare_exchange_weak(word, nullptr, std::memory_order_acquire, std::memory_order_relaxed))
+          continue;
+        Envelope* oldest = word;
+        while (oldest->next != nullptr) oldest = oldest->next;
+        oldest->next = std::exchange(kept, word);
+        word = nullptr;
+      } else if (cell.inbox.compare_exchange_weak(word, kept, std::memory_order_acq_rel, std::memory_order_relaxed)) {
+        // As push_foreign(): release for the drain, acquire for wake_home().
+        if (word == Cell::idle()) wake_home(runtime, cell);
+        break;
+      }
+    }
+  }
+  Worker* worker = current();
+  if (worker != nullptr && &worker->runtime_ != &runtime) worker = nullptr;
+  while (victims != nullptr) {
+    Envelope* next = victims->next;
+    bury(runtime, worker, victims, DeadLetterReason::kDroppedOldest, {to.slot, victims->target_generation});
+    victims = next;
   }
 }
 
@@ -398,6 +472,19 @@ void Worker::unstash_all(Context& context) {
     state->stash.push_back(*running);
     state->stash_units = running->message->charge;
   }
+  schedule_if_runnable(cell);
+}
+
+void Worker::retry_stashed(Cell& cell) {
+  MailboxState* state = cell.extras == nullptr ? nullptr : cell.extras->mailbox.get();
+  if (state == nullptr) return;
+  for (std::size_t i = state->stash.size(); i-- > 0;) {
+    Envelope* message = state->stash[i].message;
+    message->flags |= state->stash[i].flags;
+    prepend_any(cell, message);
+  }
+  state->stash.clear();
+  state->stash_units = 0;
   schedule_if_runnable(cell);
 }
 

@@ -299,16 +299,23 @@ void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLett
     if (worker != nullptr) return worker->refuse_order(envelope);
     return destroy_envelope(nullptr, envelope);
   }
-  runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
+  // That a message was let in is no message: nobody misses the answer of a send whose sender has ended.
+  bool answer_to_send = envelope->is(Envelope::kReply) && envelope->type == &kSendOrder;
+  if (!answer_to_send) runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
   if (envelope->is(Envelope::kAsk)) {
     Error error = reason == DeadLetterReason::kTooLarge ? too_large_error(envelope->bytes(), runtime.options())
                                                         : dead_letter_error(reason);
     if (worker != nullptr)
       worker->send_reply(worker->error_reply(envelope, std::move(error)));
-    else
+    else if (envelope->is(Envelope::kSink))
       answer_outside(envelope, std::move(error));
+    else
+      runtime.answer_from_outside(*envelope, std::move(error));
   }
-  destroy_envelope(worker != nullptr ? &worker->pool_ : nullptr, envelope);
+  if (worker != nullptr) return destroy_envelope(&worker->pool_, envelope);
+  // It may be another worker's block: a pool for the moment takes it, and gives it to the depot.
+  BlockPool pool(runtime.depot_);
+  destroy_envelope(&pool, envelope);
 }
 
 }  // namespace plexspaces::detail

@@ -247,7 +247,7 @@ Status Worker::start_or_end(Cell& cell) {
 void Worker::start_adopted(Cell& cell) {
   Status started = run_on_start(cell);
   if (started) return;
-  if (started.error().code() != Code::kInternal)
+  if (started.error().domain() != "PLX-ACT-0012")  // what was thrown is in the log already
     runtime_.log_(fmt::format("actor {} did not start: {}", describe(cell), started.error().message()));
   if (ExitLists* lists = lists_of(cell)) lists->reason = ExitReason::error(started.error().message());
   cell.flags = static_cast<std::uint16_t>((cell.flags & ~Cell::kStopHook) | Cell::kStopping);
