@@ -15,12 +15,9 @@
 #include "plexspaces/behavior/gen_server.hpp"
 #include "plexspaces/node/local/local_runtime.hpp"
 
-#include "examples/common/address.hpp"
-
 namespace {
 
 using namespace plexspaces;
-using examples::Address;
 
 constexpr double kGravity = 6.674'30e-11;  // m^3 / (kg s^2)
 constexpr double kStepSeconds = 3600;
@@ -45,9 +42,11 @@ struct BodyState {
 };
 PLX_MESSAGE(BodyState, (1, mass), (2, position), (3, velocity));
 
+class Body;
+
 /// All bodies, the receiver included; then it begins.
 struct Meet {
-  std::vector<Address> bodies;
+  std::vector<ActorRef<Body>> bodies;
 };
 PLX_MESSAGE(Meet, (1, bodies));
 
@@ -82,9 +81,9 @@ class Body : public GenServer<Body, Meet, Position, GetReport> {
     report_.farthest.assign(kBodies, 0);
   }
 
-  Status handle(const Meet& meet, Context& ctx) {
+  Status handle(const Meet& meet, Context&) {
     for (std::size_t i = 0; i < kBodies; ++i)
-      if (i != number_) others_.push_back(examples::actor_at<Body>(meet.bodies[i], ctx));
+      if (i != number_) others_.push_back(meet.bodies[i]);
     PLX_TRY_STATUS(tell_position());
     return go_on();
   }
@@ -193,17 +192,15 @@ int main(int argc, char** argv) {
   std::latch finished(kBodies);
   LocalRuntime runtime;
 
-  std::vector<ActorRef<Body>> bodies;
   Meet meet;
   for (std::uint32_t i = 0; i < kBodies; ++i) {
-    bodies.push_back(runtime.spawn<Body>("", i, start[i], hours, &finished).value());
-    meet.bodies.push_back(examples::address_of(bodies.back().id()));
+    meet.bodies.push_back(runtime.spawn<Body>("", i, start[i], hours, &finished).value());
   }
-  for (ActorRef<Body> body : bodies) body.tell(meet).value();
+  for (ActorRef<Body> body : meet.bodies) body.tell(meet).value();
   finished.wait();
 
   std::array<BodyReport, kBodies> reports;
-  for (std::size_t i = 0; i < kBodies; ++i) reports[i] = bodies[i].ask(GetReport{}, 1min).value();
+  for (std::size_t i = 0; i < kBodies; ++i) reports[i] = meet.bodies[i].ask(GetReport{}, 1min).value();
   runtime.stop();
 
   std::array<BodyState, kBodies> end{reports[kSun].state, reports[kEarth].state, reports[kMoon].state};

@@ -269,8 +269,8 @@ class Context {
     worker_->complete_with_error(
         *input_, Error(Code::kInternal, "the handler returns NoReply but has not called ctx.defer()", "PLX-ACT-0030"));
   }
-  /// As unstash_all(), but this turn's message too, and before everything else, as continue_with(). The turn must be done
-  /// with its message.
+  /// As unstash_all(), but this turn's message too, and before everything else, as continue_with(). The turn must be
+  /// done with its message.
   void retry_stashed() { worker_->retry_stashed(*cell_); }
   /// No handler takes this message.
   void unhandled() { worker_->unhandled(*this); }

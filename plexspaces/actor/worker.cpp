@@ -143,7 +143,7 @@ bool Worker::crashed_by_plan(Cell& cell) {
   Crash planned = options_.crash(*cell.actor, cell.extras != nullptr ? cell.extras->name : std::string_view());
   if (planned == Crash::kNo) return false;
   ++turns_in_batch_;
-  Envelope* envelope = take_own(cell);
+  Envelope* envelope = (cell.flags & Cell::kOwnMailbox) != 0 ? take_own(cell) : take_head(cell);
   if (planned == Crash::kBefore) {
     crash(cell, envelope, kWhat);
     release_envelope(&pool_, envelope);
@@ -189,12 +189,7 @@ void Worker::run(Cell& cell) {
         }
       }
       first = false;
-      Envelope* envelope = cell.head;
-      cell.head = envelope->next;
-      cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) - envelope->charge,
-                              std::memory_order_relaxed);
-      turn(cell, envelope);
+      turn(cell, take_head(cell));
     } else {
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
       if (Cell::is_list(word)) {
@@ -247,6 +242,15 @@ void Worker::append(Cell& cell, Envelope* envelope) {
   cell.queued.store(cell.queued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) + envelope->charge,
                           std::memory_order_relaxed);
+}
+
+Envelope* Worker::take_head(Cell& cell) {
+  Envelope* envelope = cell.head;
+  cell.head = envelope->next;
+  cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) - envelope->charge,
+                          std::memory_order_relaxed);
+  return envelope;
 }
 
 void Worker::append_system(Cell& cell, Envelope* envelope) {

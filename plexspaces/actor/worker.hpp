@@ -222,6 +222,7 @@ class Worker final : public env::Worker {
   bool batch_is_over();
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
+  static Envelope* take_head(Cell& cell);
   void append_system(Cell& cell, Envelope* envelope);
   void turn(Cell& cell, Envelope* envelope);
   void faceted_turn(Cell& cell, EnvelopePtr input);

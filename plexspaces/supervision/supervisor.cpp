@@ -164,7 +164,8 @@ Status Supervisor::start(Context& ctx, Index at) {
   Result<ActorId> started;
   try {
     if (spec.is_supervisor()) {
-      auto made = ctx.spawn_linked_with<Supervisor>({.name = spec.options.name, .mailbox = {}}, spec.supervisor, &leftovers_);
+      auto made =
+          ctx.spawn_linked_with<Supervisor>({.name = spec.options.name, .mailbox = {}}, spec.supervisor, &leftovers_);
       started = made ? Result<ActorId>(made->id()) : std::unexpected(std::move(made).error());
     } else {
       started = spec.start(ctx, spec.options.name, child.argument.get());
