@@ -301,8 +301,6 @@ class Worker final : public env::Worker {
   const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn or by stash(), in the running turn
-  Recorder* const recorder_;    // RuntimeOptions::recorder
-  Effects recorded_;            // what effects_ points to when there is one, so that nothing leaves; stays empty
   std::size_t moves_in_ = 0;    // turns until the next forced move
   Cell* run_head_ = nullptr;
   Cell* run_tail_ = nullptr;
@@ -315,6 +313,8 @@ class Worker final : public env::Worker {
   std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;
+  Recorder* const recorder_;  // RuntimeOptions::recorder
+  Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
   // Written by other threads.
