@@ -750,7 +750,7 @@ struct Due {
 };
 PLX_MESSAGE(Due, (1, at));
 
-// Arms its timers for the two seconds that begin in one, and notes how late each comes.
+// Arms its timers for the five seconds that begin in one, and notes how late each comes.
 class Alarm : public GenServer<Alarm, Go, Due> {
  public:
   Alarm(u64 timers, std::vector<u64>* lags, u64* memory, Done* done)
@@ -766,7 +766,7 @@ class Alarm : public GenServer<Alarm, Go, Due> {
       x ^= x << 13;
       x ^= x >> 7;
       x ^= x << 17;
-      Duration after = 1s + Duration(static_cast<std::int64_t>(x % 2'000'000'000));
+      Duration after = 1s + Duration(static_cast<std::int64_t>(x % 5'000'000'000));
       auto armed = ctx.send_after(after, Due{start + after.count()});
       if (!armed) must(std::unexpected(armed.error()));
     }
