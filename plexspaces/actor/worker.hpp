@@ -309,7 +309,11 @@ class Worker final : public env::Worker {
   TimerWheel timers_;
   WorkerCounters counters_;
 
-  // Written by other threads.
+  // Written by other threads: stacks that their worker takes as a whole, so there is no ABA. A push is a
+  // compare-and-swap after the cell's link is written, the taking an exchange with acquire, and the pushes between them
+  // one release sequence: every cell that is taken is seen as it was pushed. Sequentially consistent besides, as is
+  // has_foreign_work(): either the worker that has announced its park sees the push, or the pusher, in
+  // Executor::wake(), sees the announcement. Who finds the list filled leaves that to the one that has found it empty.
   alignas(64) std::atomic<Cell*> wakes_{nullptr};    // linked by wake_next
   alignas(64) std::atomic<Cell*> adopted_{nullptr};  // linked by run_next
 };
