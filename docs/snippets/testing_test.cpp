@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "plexspaces/plexspaces.hpp"
+#include "plexspaces/supervision/supervisor.hpp"
 #include "plexspaces/testkit/testkit.hpp"
 
 namespace {
@@ -138,44 +139,27 @@ TEST(TillTest, AsksForTheRateOfEachPayment) {
 // docs-snippet-end
 
 // docs-snippet: simulation
-// Opens another till when one breaks down.
-class Shop : public GenServer<Shop, Pay, Exited> {
- public:
-  explicit Shop(ActorRef<Rates> rates) : rates_(rates) {}
-
-  Status on_start(Context& ctx) override {
-    PLX_TRY_STATUS(ctx.trap_exits<Shop>(true));
-    return open_till(ctx);
-  }
-  Status handle(const Exited&, Context& ctx) { return open_till(ctx); }
-  Task<Result<std::int64_t>> handle(const Pay& pay, Context& ctx) {
-    auto cents = co_await ctx.ask(till_, pay, 5s);
-    co_return cents;
-  }
-
- private:
-  Status open_till(Context& ctx) {
-    PLX_TRY(till, ctx.spawn_linked<Till>(rates_, ActorRef<Office>()));
-    till_ = till;
-    return {};
-  }
-
-  ActorRef<Rates> rates_;
-  ActorRef<Till> till_;
-};
-
 TEST(ShopTest, TakesMoneyAgainAfterATillHasBrokenDown) {
   auto scenario = [](Simulation& world) -> Status {
     PLX_TRY(rates, world.spawn<Rates>("rates"));
-    PLX_TRY(shop, world.spawn<Shop>("shop", rates));
-    world.crash(CrashPlan::of<Till>({.one_in = 3}));
+    auto tree = supervisor("shop", one_for_one, {.intensity = 100, .period = 1h})
+                    .child<Till>("till", permanent, {.name = "till"}, rates, ActorRef<Office>());
+    PLX_TRY(shop, world.spawn<Supervisor>("shop", tree));
+
+    world.crash(CrashPlan::named("till", {.one_in = 3}));
     for (int i = 0; i < 10; ++i) {
-      auto cents = world.ask(shop, Pay{100}, 10s);  // the till may break down before it answers
+      PLX_TRY_STATUS(world.run_until_idle());
+      PLX_TRY(till, world.runtime().find<Till>("till"));  // it is there again, under its name
+      auto cents = world.ask(till, Pay{100}, 10s);        // it may break down before it answers
       PLX_TRY_STATUS(require(cents || cents.error().code() != Code::kDeadlineExceeded, "a customer was left waiting"));
     }
+
     world.stop_faults();
-    PLX_TRY_STATUS(world.ask(shop, Pay{100}, 10s));
-    return {};
+    PLX_TRY_STATUS(world.run_until_idle());
+    PLX_TRY(till, world.runtime().find<Till>("till"));
+    PLX_TRY_STATUS(world.ask(till, Pay{100}, 10s));
+    PLX_TRY(info, world.ask(shop, WhichChildren{}, 1s));
+    return require(info[0].restarts == world.planned_crashes(), "one restart for each crash");
   };
   auto report = simulate(200, scenario);
   ASSERT_TRUE(report) << report.error().to_string();

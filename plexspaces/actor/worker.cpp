@@ -36,10 +36,10 @@ Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
       messages_max_(runtime.mailbox_kinds_[0].messages_max),
       units_max_(runtime.mailbox_kinds_[0].units_max),
       now_(now),
-      recorder_(options_.recorder),
       last_correlation_(std::uint64_t{index} << 56),
       pool_(runtime.depot_),
-      timers_(now) {
+      timers_(now),
+      recorder_(options_.recorder) {
   moves_in_ = options_.move_every_turns;
   if (recorder_ != nullptr) effects_ = &recorded_;
 }
@@ -137,8 +137,7 @@ Cell* Worker::pick_runnable() {
 bool Worker::crashed_by_plan(Cell& cell) {
   constexpr std::string_view kWhat = "by the plan of the test";
   if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) drain(cell);
-  if (cell.head == nullptr || cell.head->type == &kParentExitOrder) return false;
-  if ((cell.flags & (Cell::kWaiting | Cell::kStopping)) != 0) return false;
+  if (cell.head == nullptr || (cell.flags & (Cell::kWaiting | Cell::kStopping)) != 0) return false;
   if (cell.extras != nullptr && (cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
     return false;
   Crash planned = options_.crash(*cell.actor, cell.extras != nullptr ? cell.extras->name : std::string_view());
@@ -156,10 +155,7 @@ bool Worker::crashed_by_plan(Cell& cell) {
     }
   }
   cell.flags |= Cell::kExiting;
-  if (begin_last_turn(cell))
-    schedule(cell);
-  else
-    end(cell);
+  if (!end_as_told(cell)) schedule(cell);
   return true;
 }
 

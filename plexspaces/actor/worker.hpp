@@ -109,6 +109,12 @@ class Worker final : public env::Worker {
   void unstash_all(Context& context);
   void retry_stashed(Cell& cell);
 
+  // Rest.
+  Status set_idle_timeout(Cell& cell, Duration after);
+  void note_message(Cell& cell);  // of an actor with an idle timeout
+  Status hibernate(Cell& cell);
+  static std::size_t record_bytes(const Cell& cell);
+
   // Links, monitors and exits of the actor whose turn this is: see Context.
   Result<MonitorRef> monitor(Cell& cell, NodeId node, ActorId target);
   void demonitor(Cell& cell, MonitorRef monitor);
@@ -263,6 +269,8 @@ class Worker final : public env::Worker {
   void drop_timers(ActorTimers& timers);
   static void timer_fired(Timer& fired, void* worker);
   void tick(Cell& cell, TimerRef ref);
+  bool was_active(Cell& cell, ActorTimer& timer);
+  void hibernate_now(Cell& cell, Envelope* order);
   bool take_timers_off(Cell& cell);
   void put_timers_on(Cell& cell);
   void handle(Cell& cell, Envelope* envelope);
@@ -293,8 +301,6 @@ class Worker final : public env::Worker {
   const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn or by stash(), in the running turn
-  Recorder* const recorder_;    // RuntimeOptions::recorder
-  Effects recorded_;            // what effects_ points to when there is one, so that nothing leaves; stays empty
   std::size_t moves_in_ = 0;    // turns until the next forced move
   Cell* run_head_ = nullptr;
   Cell* run_tail_ = nullptr;
@@ -307,6 +313,8 @@ class Worker final : public env::Worker {
   std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;
+  Recorder* const recorder_;  // RuntimeOptions::recorder
+  Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
   // Written by other threads: stacks that their worker takes as a whole, so there is no ABA. A push is a

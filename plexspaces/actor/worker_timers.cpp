@@ -7,6 +7,7 @@
 // A tick only names its timer, so cancel() is exact without a search: a tick whose timer is gone does nothing. A
 // periodic timer is armed again when its message is handled, at its next time that is still to come: an actor that
 // falls behind skips ticks instead of piling them up.
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -31,7 +32,7 @@ constexpr std::size_t kTimerBlock = block_class(sizeof(ActorTimer));
 void ActorTimers::add(ActorTimer& timer) {
   if (free_ == kNoSlot) {
     free_ = static_cast<std::uint32_t>(slots_.size());
-    slots_.push_back({nullptr, 0, kNoSlot});
+    slots_.push_back({nullptr, generation_, kNoSlot});
   }
   std::uint32_t index = free_;
   Slot& slot = slots_[index];
@@ -47,6 +48,13 @@ void ActorTimers::remove(const ActorTimer& timer) {
   slot.timer = nullptr;
   slot.next_free = std::exchange(free_, timer.ref.slot);
   --size_;
+}
+
+void ActorTimers::shrink() {
+  if (size_ > 0) return;
+  for (const Slot& slot : slots_) generation_ = std::max(generation_, slot.generation);
+  std::vector<Slot>().swap(slots_);
+  free_ = kNoSlot;
 }
 
 Result<TimerRef> Worker::arm_timer(Cell& cell, Duration after, Duration period, Envelope* message,
@@ -98,6 +106,7 @@ void Worker::timer_fired(Timer& fired, void* worker) {
   auto& timer = static_cast<ActorTimer&>(fired);
   auto& self = *static_cast<Worker*>(worker);
   Cell& cell = *timer.cell;
+  if (timer.idle && self.was_active(cell, timer)) return;
   timer.due = true;
   Envelope* tick = allocate_envelope(&self.pool_, sizeof(TimerRef), 0);
   tick->type = &kTickOrder;

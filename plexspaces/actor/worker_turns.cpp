@@ -126,6 +126,8 @@ void Worker::system_turn(Cell& cell, Envelope* envelope) {
     ask_to_stop(cell);
   } else if (is_peer_order(*envelope)) {
     exit_turn(cell, envelope);
+  } else if (envelope->type == &kHibernateOrder) {
+    return hibernate_now(cell, envelope);
   } else if (activation != nullptr) {
     envelope->payload_as<ActivationTask>()(*activation);
   }

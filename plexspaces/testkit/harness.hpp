@@ -171,7 +171,7 @@ class Harness : public HarnessBase {
   template <class... Args>
   Result<TurnEffects> start(Args&&... args) {
     PLX_CHECK(!id(), "a harness starts its actor once");
-    PLX_TRY(actor, world().template spawn<A>({}, std::forward<Args>(args)...));
+    PLX_TRY(actor, world().template spawn<A>(std::string(), std::forward<Args>(args)...));
     begin(actor.id());
     return started();
   }

@@ -12,6 +12,7 @@
 #include <gtest/gtest.h>
 
 #include "plexspaces/behavior/gen_server.hpp"
+#include "plexspaces/supervision/supervisor.hpp"
 #include "plexspaces/testkit/probe.hpp"
 
 namespace plexspaces::testkit {
@@ -196,6 +197,65 @@ TEST(SimulationTest, AScenarioThatDoesNotRepeatIsFound) {
   auto failed = simulate(3, [&](Simulation& world) { return world.advance(Duration(++runs * 10'000'000)); }, true);
   ASSERT_FALSE(failed);
   EXPECT_EQ(failed.error().domain(), "PLX-TST-0011");
+}
+
+// ---- a supervision tree --------------------------------------------------------------------------------------------
+
+using Starts = std::map<std::string, int>;
+
+class Part : public GenServer<Part, Work> {
+ public:
+  Part(std::string id, Starts* starts) : id_(std::move(id)), starts_(starts) {}
+  Status on_start(Context&) override {
+    ++(*starts_)[id_];
+    return {};
+  }
+  void handle(const Work&, Context&) {}
+
+ private:
+  std::string id_;
+  Starts* starts_;
+};
+
+SupervisorSpec part_tree(Starts* starts) {
+  const RestartLimit often{.intensity = 1'000, .period = 1h};
+  auto with_parts = [starts](SupervisorSpec spec, std::vector<std::string> ids) {
+    for (const std::string& id : ids) spec.child<Part>(id, permanent, {.name = id}, id, starts);
+    return spec;
+  };
+  return with_parts(supervisor("root", one_for_one, often), {"alone"})
+      .child(with_parts(supervisor("all", one_for_all, often), {"a1", "a2", "a3"}))
+      .child(with_parts(supervisor("rest", rest_for_one, often), {"r1", "r2", "r3"}));
+}
+
+// INV-M7: whoever crashes, also several at once, the siblings that must be restarted with it are, and no others.
+TEST(SimulationTest, ATreeRestartsWhomItsStrategiesNameINV_M7) {
+  auto scenario = [](Simulation& world) -> Status {
+    Starts starts;
+    PLX_TRY(root, world.spawn<Supervisor>("root", part_tree(&starts)));
+    const std::vector<std::string> names{"alone", "a1", "a2", "a3", "r1", "r2", "r3"};
+    world.crash(CrashPlan::of<Part>({.one_in = 10}));
+    for (int round = 0; round < 12; ++round) {
+      PLX_TRY_STATUS(world.run_until_idle());
+      for (const std::string& name : names) {
+        PLX_TRY(part, world.runtime().find<Part>(name));  // each lives
+        PLX_TRY_STATUS(part.tell(Work{round}));
+      }
+      // Some of these crash, and are told to stop while they do.
+      PLX_TRY_STATUS(world.run_until_idle());
+      PLX_TRY_STATUS(
+          require(starts["a1"] == starts["a2"] && starts["a2"] == starts["a3"], "one_for_all is not for all"));
+      PLX_TRY_STATUS(
+          require(starts["r1"] <= starts["r2"] && starts["r2"] <= starts["r3"], "rest_for_one is not for the rest"));
+      PLX_TRY_STATUS(
+          require(starts["alone"] <= static_cast<int>(world.planned_crashes()) + 1, "one_for_one for others"));
+    }
+    PLX_TRY(counts, world.ask(root, CountChildren{}, 1s));
+    return require(counts.active == 3, "the root has not given up");
+  };
+  auto report = simulate(100, scenario, true);
+  ASSERT_TRUE(report) << report.error().to_string();
+  EXPECT_GT(report->planned_crashes, 500u);
 }
 
 }  // namespace

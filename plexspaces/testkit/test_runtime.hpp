@@ -57,6 +57,10 @@ class TestRuntime {
   Result<ActorRef<A>> spawn(std::string name, Args&&... args) {
     return runtime_->spawn<A>(std::move(name), std::forward<Args>(args)...);
   }
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn(SpawnOptions options, Args&&... args) {
+    return runtime_->spawn<A>(std::move(options), std::forward<Args>(args)...);
+  }
 
   /// Asks, and runs actors until the answer is there or `within` has passed in virtual time. ActorRef::ask() would wait
   /// for ever: nobody runs the actors meanwhile.

@@ -35,6 +35,10 @@ class LocalRuntime {
   Result<ActorRef<A>> spawn(std::string name, Args&&... args) {
     return runtime_.spawn<A>(std::move(name), std::forward<Args>(args)...);
   }
+  template <class A, class... Args>
+  Result<ActorRef<A>> spawn(SpawnOptions options, Args&&... args) {
+    return runtime_.spawn<A>(std::move(options), std::forward<Args>(args)...);
+  }
 
   /// Ends the workers after the turns that they are in, and waits for that: what actors have written is visible then.
   /// What is queued stays unhandled. A second call does nothing.
