@@ -984,6 +984,75 @@ TEST_F(StashTest, PrioritiesHoldForWhatComesBack) {
   EXPECT_EQ(stage_.seen, (Numbers{2, 3, 4, 1, 5}));
 }
 
+// ---- the example of the guide --------------------------------------------------------------------------------------
+
+// docs-snippet: stash
+struct Open {};
+struct Put {
+  std::int64_t value = 0;
+};
+struct Flush {};
+PLX_MESSAGE(Open);
+PLX_MESSAGE(Put, (1, value));
+PLX_MESSAGE(Flush);
+
+// Keeps what comes before it is open.
+class Store : public GenServer<Store, Open, Put, Flush> {
+ public:
+  explicit Store(Numbers& stored) : stored_(stored) {}
+  void handle(const Open&, Context& ctx) {
+    open_ = true;
+    ctx.unstash_all();
+  }
+  void handle(const Put& m, Context& ctx) {
+    if (open_)
+      stored_.push_back(m.value);
+    else
+      static_cast<void>(ctx.stash());  // a full stash has told the sender already
+  }
+  void handle(const Flush&, Context&) { stored_.clear(); }
+
+ private:
+  Numbers& stored_;
+  bool open_ = false;
+};
+// docs-snippet-end
+
+// docs-snippet: send
+class Feeder : public GenServer<Feeder, Do> {
+ public:
+  explicit Feeder(ActorRef<Store> store) : store_(store) {}
+  Task<> handle(const Do&, Context& ctx) {
+    for (std::int64_t value = 1; value <= 200; ++value) {
+      Put put{value};
+      Status sent = co_await ctx.send(store_, put, 10s);
+      if (!sent) co_return;  // it was taken back, or the store has ended
+    }
+  }
+
+ private:
+  ActorRef<Store> store_;
+};
+// docs-snippet-end
+
+TEST_F(MailboxTest, AFeederWaitsForAStoreThatKeepsWhatComesBeforeItIsOpen) {
+  Numbers stored;
+  // docs-snippet: options
+  auto store = runtime_.spawn<Store>(
+      {.name = "store",
+       .mailbox = {.messages_max = 100, .overflow = Overflow::kBlock, .priority = Priorities().high<Flush>()}},
+      stored);
+  // docs-snippet-end
+  ASSERT_TRUE(store);
+  ASSERT_TRUE(runtime_.spawn<Feeder>("", *store)->tell(Do{}));
+  settle(1s);
+  EXPECT_EQ(stored.size(), 0u);
+  ASSERT_TRUE(store->tell(Open{}));
+  settle(1s);
+  ASSERT_EQ(stored.size(), 200u);
+  EXPECT_TRUE(std::ranges::is_sorted(stored));
+}
+
 // ---- dead letters --------------------------------------------------------------------------------------------------
 
 class DeadLetterTest : public MailboxTest {

@@ -204,6 +204,7 @@ class Worker final : public env::Worker {
   void drop_oldest(Cell& cell);
   static void trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind);
   std::unique_lock<std::mutex> lock_out_trimming(const Cell& cell);
+  Envelope* take_own_inbox(Cell& cell);
   void take_offer(Cell& cell, Envelope* order);
   void let_in(Cell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
@@ -226,6 +227,7 @@ class Worker final : public env::Worker {
            cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
   }
   bool batch_is_over();
+  static Envelope* take_inbox(Cell& cell);
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
   static Envelope* take_head(Cell& cell);
