@@ -204,6 +204,7 @@ class Worker final : public env::Worker {
   void drop_oldest(Cell& cell);
   static void trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind);
   std::unique_lock<std::mutex> lock_out_trimming(const Cell& cell);
+  Envelope* take_own_inbox(Cell& cell);
   void take_offer(Cell& cell, Envelope* order);
   void let_in(Cell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
@@ -226,6 +227,7 @@ class Worker final : public env::Worker {
            cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
   }
   bool batch_is_over();
+  static Envelope* take_inbox(Cell& cell);
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
   static Envelope* take_head(Cell& cell);
@@ -317,7 +319,11 @@ class Worker final : public env::Worker {
   Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
-  // Written by other threads.
+  // Written by other threads: stacks that their worker takes as a whole, so there is no ABA. A push is a
+  // compare-and-swap after the cell's link is written, the taking an exchange with acquire, and the pushes between them
+  // one release sequence: every cell that is taken is seen as it was pushed. Sequentially consistent besides, as is
+  // has_foreign_work(): either the worker that has announced its park sees the push, or the pusher, in
+  // Executor::wake(), sees the announcement. Who finds the list filled leaves that to the one that has found it empty.
   alignas(64) std::atomic<Cell*> wakes_{nullptr};    // linked by wake_next
   alignas(64) std::atomic<Cell*> adopted_{nullptr};  // linked by run_next
 };
