@@ -165,8 +165,8 @@ struct Model {
     return events;
   }
   std::string end(std::size_t at, ExitKind kind, TimePoint now) {
-    Child& child = children[at];
-    child.runs = false;
+    children[at].runs = false;
+    Child child = children[at];
     std::string events = "-" + child.id;
     bool abnormal = kind == ExitKind::kError || kind == ExitKind::kKilled;
     if (child.type == temporary) children.erase(children.begin() + static_cast<std::ptrdiff_t>(at));
