@@ -173,7 +173,8 @@ Status Supervisor::start(Context& ctx, Index at) {
   Result<ActorId> started;
   try {
     if (spec.is_supervisor()) {
-      auto made = ctx.spawn_linked_with<Supervisor>({.name = spec.options.name, .mailbox = {}}, spec.supervisor, &leftovers_);
+      auto made =
+          ctx.spawn_linked_with<Supervisor>({.name = spec.options.name, .mailbox = {}}, spec.supervisor, &leftovers_);
       started = made ? Result<ActorId>(made->id()) : std::unexpected(std::move(made).error());
     } else {
       started = spec.start(ctx, spec.options.name, child.argument.get());
@@ -344,6 +345,9 @@ void Supervisor::start_range(Context& ctx, const Plan& plan) {
     Status started = start(ctx, *at);
     if (!started) {
       ctx.runtime().log(started.error().message());
+      // Those after it start with it, or not at all: also those that waited for a restart of their own.
+      for (Index i = *at + 1; i < plan.last; ++i)
+        if (state_.children[i].state == ChildState::restarting) set_ended(i, ChildState::stopped);
       return try_again(ctx, *at);
     }
     ++children_[*at].restarts;
@@ -387,11 +391,11 @@ Result<Supervisor::Index> Supervisor::add_new(const StartChild& m) {
                   fmt::format("the supervisor '{}' has {} children, its limit", spec_->name(), kChildrenMax),
                   "PLX-SUP-0007");
     if (auto there = find(m.spec->id)) {
-      bool stopped = state_.children[*there].state == ChildState::stopped;
+      bool runs = state_.children[*there].state == ChildState::running;
       return fail(Code::kAlreadyExists,
-                  fmt::format("the supervisor '{}' has a child '{}', which is {}", spec_->name(), m.spec->id,
-                              stopped ? "stopped: restart or delete it" : "running or being restarted"),
-                  stopped ? "PLX-SUP-0010" : "PLX-SUP-0009");
+                  fmt::format("the supervisor '{}' has a child '{}', which {}", spec_->name(), m.spec->id,
+                              runs ? "is running" : "does not run: restart or delete it"),
+                  runs ? "PLX-SUP-0009" : "PLX-SUP-0010");
     }
   }
   add(is_simple() ? spec_->children().front() : m.spec, m.argument);
@@ -415,6 +419,7 @@ Task<Status> Supervisor::handle(const TerminateChild& m, Context& ctx) {
   } else if (!m.id.empty()) {
     at = find(m.id);
   }
+  if (!at && m.actor && !ctx.runtime().is_alive(m.actor)) co_return Status();  // it may have been a child
   if (!at)
     co_return fail(Code::kNotFound, fmt::format("the supervisor '{}' has no such child", spec_->name()),
                    "PLX-SUP-0011");
