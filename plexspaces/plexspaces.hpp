@@ -11,6 +11,8 @@
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/bytes.hpp"
 #include "plexspaces/base/error.hpp"
+#include "plexspaces/behavior/gen_event.hpp"
+#include "plexspaces/behavior/gen_fsm.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
 #include "plexspaces/cli/run.hpp"
 #include "plexspaces/codec/description.hpp"

@@ -13,16 +13,12 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
-
-#include "examples/common/address.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 namespace {
 
 using namespace plexspaces;
-using examples::Address;
 
 constexpr std::int64_t kFirstBalance = 1'000'000;  // cents
 constexpr std::int64_t kAmountMax = 10'000;
@@ -30,16 +26,19 @@ constexpr std::uint64_t kInFlightMax = 1'000;  // transfers of one branch
 
 // ---- Accounts ------------------------------------------------------------------------------------------------------
 
+class Account;
+class Branch;
+
 struct Transfer {
-  Address to;
+  ActorRef<Account> to;
   std::int64_t amount = 0;
-  Address branch;
+  ActorRef<Branch> branch;
 };
 PLX_MESSAGE(Transfer, (1, to), (2, amount), (3, branch));
 
 struct Deposit {
   std::int64_t amount = 0;
-  Address branch;
+  ActorRef<Branch> branch;
 };
 PLX_MESSAGE(Deposit, (1, amount), (2, branch));
 
@@ -157,8 +156,7 @@ class Branch : public GenServer<Branch, Open, Begin, Settled, Audit> {
   Status send(Context& ctx) {
     auto [from, to, amount] = orders_.next();
     ++sent_;
-    Address receiver = examples::address_of((*accounts_)[to].id());
-    return (*accounts_)[from].tell(Transfer{receiver, amount, examples::address_of(ctx.self_id())});
+    return (*accounts_)[from].tell(Transfer{(*accounts_)[to], amount, ctx.self<Branch>()});
   }
 
   Job job_;
@@ -170,15 +168,15 @@ class Branch : public GenServer<Branch, Open, Begin, Settled, Audit> {
   std::uint64_t settled_ = 0;
 };
 
-Status Account::handle(const Transfer& transfer, Context& ctx) {
-  if (transfer.amount > balance_) return examples::actor_at<Branch>(transfer.branch, ctx).tell(Settled{});  // refused
+Status Account::handle(const Transfer& transfer, Context&) {
+  if (transfer.amount > balance_) return transfer.branch.tell(Settled{});  // refused
   balance_ -= transfer.amount;
-  return examples::actor_at<Account>(transfer.to, ctx).tell(Deposit{transfer.amount, transfer.branch});
+  return transfer.to.tell(Deposit{transfer.amount, transfer.branch});
 }
 
-Status Account::handle(const Deposit& deposit, Context& ctx) {
+Status Account::handle(const Deposit& deposit, Context&) {
   balance_ += deposit.amount;
-  return examples::actor_at<Branch>(deposit.branch, ctx).tell(Settled{});
+  return deposit.branch.tell(Settled{});
 }
 
 // ---- What is right -------------------------------------------------------------------------------------------------
@@ -223,8 +221,8 @@ int main(int argc, char** argv) {
     return 2;
   }
 
-  env::PosixExecutor executor;
-  std::size_t branches_count = executor.worker_count();
+  LocalRuntime runtime;
+  std::size_t branches_count = runtime.worker_count();
   std::vector<Job> jobs;
   for (std::size_t i = 0; i < branches_count; ++i) {
     auto share = [&](std::uint64_t of, std::size_t before) { return of * before / branches_count; };
@@ -241,9 +239,6 @@ int main(int argc, char** argv) {
 
   Accounts accounts(accounts_count);
   std::latch finished(static_cast<std::ptrdiff_t>(branches_count));
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
 
   double memory_before = memory_bytes();
   std::vector<ActorRef<Branch>> branches;
@@ -263,7 +258,7 @@ int main(int argc, char** argv) {
     report.total += part.total;
     report.different += part.different;
   }
-  executor.stop();
+  runtime.stop();
 
   fmt::print("{} transfers between {} accounts: {:.0f} transfers/s, {:.0f} bytes/account\n", transfers, accounts_count,
              static_cast<double>(transfers) / took.count(), account_bytes);

@@ -10,9 +10,8 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 namespace {
 
@@ -164,15 +163,12 @@ int main(int argc, char** argv) {
   Matrix right = example_matrix(size + 1, size + 2, 2);
 
   std::promise<Outcome> done;
-  env::PosixExecutor executor;
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
+  LocalRuntime runtime;
 
   auto bag = runtime.spawn<Bag>("bag", left, right, workers, &done).value();
   for (std::uint32_t i = 0; i < workers; ++i) runtime.spawn<Worker>("", i, bag).value().tell(Work{}).value();
   Outcome outcome = done.get_future().get();
-  executor.stop();
+  runtime.stop();
 
   for (std::uint32_t i = 0; i < workers; ++i) fmt::print("worker {}: {} blocks\n", i, outcome.blocks[i]);
   bool equal = outcome.product == multiply(left, right);

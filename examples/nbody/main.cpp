@@ -12,16 +12,12 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
-
-#include "examples/common/address.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 namespace {
 
 using namespace plexspaces;
-using examples::Address;
 
 constexpr double kGravity = 6.674'30e-11;  // m^3 / (kg s^2)
 constexpr double kStepSeconds = 3600;
@@ -46,9 +42,11 @@ struct BodyState {
 };
 PLX_MESSAGE(BodyState, (1, mass), (2, position), (3, velocity));
 
+class Body;
+
 /// All bodies, the receiver included; then it begins.
 struct Meet {
-  std::vector<Address> bodies;
+  std::vector<ActorRef<Body>> bodies;
 };
 PLX_MESSAGE(Meet, (1, bodies));
 
@@ -83,9 +81,9 @@ class Body : public GenServer<Body, Meet, Position, GetReport> {
     report_.farthest.assign(kBodies, 0);
   }
 
-  Status handle(const Meet& meet, Context& ctx) {
+  Status handle(const Meet& meet, Context&) {
     for (std::size_t i = 0; i < kBodies; ++i)
-      if (i != number_) others_.push_back(examples::actor_at<Body>(meet.bodies[i], ctx));
+      if (i != number_) others_.push_back(meet.bodies[i]);
     PLX_TRY_STATUS(tell_position());
     return go_on();
   }
@@ -192,23 +190,18 @@ int main(int argc, char** argv) {
   std::array<BodyState, kBodies> start = perihelion();
 
   std::latch finished(kBodies);
-  env::PosixExecutor executor;
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
+  LocalRuntime runtime;
 
-  std::vector<ActorRef<Body>> bodies;
   Meet meet;
   for (std::uint32_t i = 0; i < kBodies; ++i) {
-    bodies.push_back(runtime.spawn<Body>("", i, start[i], hours, &finished).value());
-    meet.bodies.push_back(examples::address_of(bodies.back().id()));
+    meet.bodies.push_back(runtime.spawn<Body>("", i, start[i], hours, &finished).value());
   }
-  for (ActorRef<Body> body : bodies) body.tell(meet).value();
+  for (ActorRef<Body> body : meet.bodies) body.tell(meet).value();
   finished.wait();
 
   std::array<BodyReport, kBodies> reports;
-  for (std::size_t i = 0; i < kBodies; ++i) reports[i] = bodies[i].ask(GetReport{}, 1min).value();
-  executor.stop();
+  for (std::size_t i = 0; i < kBodies; ++i) reports[i] = meet.bodies[i].ask(GetReport{}, 1min).value();
+  runtime.stop();
 
   std::array<BodyState, kBodies> end{reports[kSun].state, reports[kEarth].state, reports[kMoon].state};
   double drift = std::abs(energy(end) / energy(start) - 1);

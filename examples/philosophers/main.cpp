@@ -9,25 +9,23 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
-
-#include "examples/common/address.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 namespace {
 
 using namespace plexspaces;
-using examples::Address;
+
+class Philosopher;
 
 struct Take {
-  Address who;
+  ActorRef<Philosopher> who;
 };
 struct EatWith {
-  Address who;
+  ActorRef<Philosopher> who;
 };
 struct PutDown {
-  Address who;
+  ActorRef<Philosopher> who;
 };
 PLX_MESSAGE(Take, (1, who));
 PLX_MESSAGE(EatWith, (1, who));
@@ -55,13 +53,11 @@ struct GetMeals {
 };
 PLX_MESSAGE(GetMeals);
 
-class Philosopher;
-
 /// Lies between two philosophers; one holds it, the other one may wait for it.
 class Fork : public GenServer<Fork, Take, EatWith, PutDown, GetForkReport> {
  public:
-  Status handle(const Take& take, Context& ctx) {
-    if (holder_ == Address{}) return grant(take.who, ctx);
+  Status handle(const Take& take, Context&) {
+    if (!holder_) return grant(take.who);
     waiting_ = take.who;
     return {};
   }
@@ -71,21 +67,21 @@ class Fork : public GenServer<Fork, Take, EatWith, PutDown, GetForkReport> {
     if (meal.who != holder_) ++report_.misuses;
   }
 
-  Status handle(const PutDown& put, Context& ctx) {
+  Status handle(const PutDown& put, Context&) {
     if (put.who != holder_) ++report_.misuses;
     holder_ = {};
-    if (waiting_ == Address{}) return {};
-    return grant(std::exchange(waiting_, {}), ctx);
+    if (!waiting_) return {};
+    return grant(std::exchange(waiting_, {}));
   }
 
   ForkReport handle(const GetForkReport&, Context&) const {
-    return {report_.meals, report_.misuses, holder_ != Address{}};
+    return {report_.meals, report_.misuses, static_cast<bool>(holder_)};
   }
 
  private:
-  Status grant(Address who, Context& ctx);
+  Status grant(ActorRef<Philosopher> who);
 
-  Address holder_, waiting_;  // nobody: Address{}
+  ActorRef<Philosopher> holder_, waiting_;
   ForkReport report_;
 };
 
@@ -95,15 +91,15 @@ class Philosopher : public GenServer<Philosopher, SitDown, Granted, GetMeals> {
   Philosopher(ActorRef<Fork> first, ActorRef<Fork> second, std::uint64_t meals, std::counting_semaphore<>* finished)
       : first_(first), second_(second), meals_max_(meals), finished_(finished) {}
 
-  Status handle(const SitDown&, Context& ctx) { return first_.tell(Take{me(ctx)}); }
+  Status handle(const SitDown&, Context& ctx) { return first_.tell(Take{ctx.self<Philosopher>()}); }
 
   Status handle(const Granted&, Context& ctx) {
-    if (++forks_ == 1) return second_.tell(Take{me(ctx)});
+    if (++forks_ == 1) return second_.tell(Take{ctx.self<Philosopher>()});
     ++meals_;
     forks_ = 0;
-    for (ActorRef<Fork> fork : {first_, second_}) PLX_TRY_STATUS(fork.tell(EatWith{me(ctx)}));
-    for (ActorRef<Fork> fork : {first_, second_}) PLX_TRY_STATUS(fork.tell(PutDown{me(ctx)}));
-    if (meals_ < meals_max_) return first_.tell(Take{me(ctx)});
+    for (ActorRef<Fork> fork : {first_, second_}) PLX_TRY_STATUS(fork.tell(EatWith{ctx.self<Philosopher>()}));
+    for (ActorRef<Fork> fork : {first_, second_}) PLX_TRY_STATUS(fork.tell(PutDown{ctx.self<Philosopher>()}));
+    if (meals_ < meals_max_) return first_.tell(Take{ctx.self<Philosopher>()});
     finished_->release();
     return {};
   }
@@ -111,8 +107,6 @@ class Philosopher : public GenServer<Philosopher, SitDown, Granted, GetMeals> {
   std::uint64_t handle(const GetMeals&, Context&) const { return meals_; }
 
  private:
-  static Address me(const Context& ctx) { return examples::address_of(ctx.self_id()); }
-
   ActorRef<Fork> first_, second_;
   std::uint64_t meals_max_;
   std::counting_semaphore<>* finished_;
@@ -120,9 +114,9 @@ class Philosopher : public GenServer<Philosopher, SitDown, Granted, GetMeals> {
   int forks_ = 0;  // in hand
 };
 
-Status Fork::grant(Address who, Context& ctx) {
+Status Fork::grant(ActorRef<Philosopher> who) {
   holder_ = who;
-  return examples::actor_at<Philosopher>(who, ctx).tell(Granted{});
+  return who.tell(Granted{});
 }
 
 }  // namespace
@@ -136,10 +130,7 @@ int main(int argc, char** argv) {
   }
 
   std::counting_semaphore<> finished(0);
-  env::PosixExecutor executor;
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
+  LocalRuntime runtime;
 
   std::vector<ActorRef<Fork>> forks;
   for (std::size_t i = 0; i < seats; ++i) forks.push_back(runtime.spawn<Fork>("").value());
@@ -163,7 +154,7 @@ int main(int argc, char** argv) {
                meals, i, fork.meals, 2 * meals, fork.misuses, fork.held ? ", still held" : "");
     right = false;
   }
-  executor.stop();
+  runtime.stop();
   if (right) fmt::print("{} philosophers ate {} times each\n", seats, meals);
   return right ? 0 : 1;
 }

@@ -9,9 +9,8 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
-#include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/node/local/local_runtime.hpp"
 
 namespace {
 
@@ -82,10 +81,7 @@ int main(int argc, char** argv) {
   }
 
   Hops result;
-  env::PosixExecutor executor;
-  Types types;
-  Runtime runtime(executor, types);
-  runtime.start().value();
+  LocalRuntime runtime;
 
   auto first = runtime.spawn<Node>("first", 0u, actors, ActorRef<Node>(), &result).value();
   first.ask(Grow{}, 1min).value();
@@ -93,7 +89,7 @@ int main(int argc, char** argv) {
   first.tell(Token{hops}).value();
   std::vector<std::uint64_t> seen = result.get_future().get();
   std::chrono::duration<double, std::nano> took = std::chrono::steady_clock::now() - began;
-  executor.stop();
+  runtime.stop();
 
   // The token started at node 0, so the first nodes have passed it on once more than the others.
   int wrong = 0;

@@ -5,10 +5,24 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 
 #include "plexspaces/env/time.hpp"
 
 namespace plexspaces {
+
+class Actor;
+
+namespace detail {
+class Recorder;
+}
+
+/// Of an actor, for tests.
+enum class Crash : std::uint8_t {
+  kNo,
+  kBefore,  // its turn: the message is lost
+  kAfter,   // its turn, or while that waits: what it has sent is on its way, and an answer given
+};
 
 struct RuntimeOptions {
   std::string node_name = "node1";
@@ -34,6 +48,10 @@ struct RuntimeOptions {
   // the next runnable actor of `count` (0 = the one that waits longest), as the simulator does.
   std::size_t move_every_turns = 0;
   std::function<std::size_t(std::size_t count)> pick;
+  // Beside `pick`: asked before each turn of a plain actor on a message, whether it crashes as if its handler had
+  // thrown. Not null: `recorder` takes what actors do to others; it outlives the runtime.
+  std::function<Crash(const Actor& actor, std::string_view name)> crash;
+  detail::Recorder* recorder = nullptr;
 };
 
 }  // namespace plexspaces

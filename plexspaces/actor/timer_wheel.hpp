@@ -40,6 +40,10 @@ class TimerWheel {
   /// When advance() has something to do next: a due timer or a slot to spread; kNever without timers.
   TimePoint next_due() const;
   std::size_t size() const { return size_; }
+  /// When a timer for `deadline` fires, if advance() is called in time: at the next tick.
+  static TimePoint fire_time(TimePoint deadline) {
+    return TimePoint(Duration(static_cast<Duration::rep>(tick_after(deadline) << kTickBits)));
+  }
 
  private:
   static constexpr int kTickBits = 20;

@@ -38,8 +38,10 @@ Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
       now_(now),
       last_correlation_(std::uint64_t{index} << 56),
       pool_(runtime.depot_),
-      timers_(now) {
+      timers_(now),
+      recorder_(options_.recorder) {
   moves_in_ = options_.move_every_turns;
+  if (recorder_ != nullptr) effects_ = &recorded_;
 }
 
 Worker::~Worker() = default;
@@ -109,19 +111,52 @@ void Worker::unschedule(Cell& cell) {
 Cell* Worker::next_runnable() {
   Cell* cell = run_head_;
   if (cell == nullptr) return nullptr;
-  if (options_.pick && runnable_ > 1) [[unlikely]] {
-    Cell* before = nullptr;
-    for (std::size_t n = options_.pick(runnable_); n > 0; --n) before = std::exchange(cell, cell->run_next);
-    if (before != nullptr) {
-      before->run_next = cell->run_next;
-      if (run_tail_ == cell) run_tail_ = before;
-      --runnable_;
-      return cell;
-    }
-  }
+  if (options_.pick) [[unlikely]]
+    return pick_runnable();
   run_head_ = cell->run_next;
   --runnable_;
   return cell;
+}
+
+// As the simulator chooses; who crashes by its plan is not run.
+Cell* Worker::pick_runnable() {
+  while (run_head_ != nullptr) {
+    Cell* before = nullptr;
+    Cell* cell = run_head_;
+    for (std::size_t n = runnable_ > 1 ? options_.pick(runnable_) : 0; n > 0; --n)
+      before = std::exchange(cell, cell->run_next);
+    (before != nullptr ? before->run_next : run_head_) = cell->run_next;
+    if (run_tail_ == cell) run_tail_ = before;
+    --runnable_;
+    if (!options_.crash || !crashed_by_plan(*cell)) return cell;
+  }
+  return nullptr;
+}
+
+// @returns whether the cell, which is in no run queue, has crashed in place of its turn, or after it.
+bool Worker::crashed_by_plan(Cell& cell) {
+  constexpr std::string_view kWhat = "by the plan of the test";
+  if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) drain(cell);
+  if (cell.head == nullptr || (cell.flags & (Cell::kWaiting | Cell::kStopping)) != 0) return false;
+  if (cell.extras != nullptr && (cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
+    return false;
+  Crash planned = options_.crash(*cell.actor, cell.extras != nullptr ? cell.extras->name : std::string_view());
+  if (planned == Crash::kNo) return false;
+  ++turns_in_batch_;
+  Envelope* envelope = (cell.flags & Cell::kOwnMailbox) != 0 ? take_own(cell) : take_head(cell);
+  if (planned == Crash::kBefore) {
+    crash(cell, envelope, kWhat);
+    release_envelope(&pool_, envelope);
+  } else {
+    turn(cell, envelope);
+    if ((cell.flags & Cell::kStopping) == 0) {
+      log_crash(cell, "after a turn", kWhat);
+      stop_crashed(cell, kWhat);
+    }
+  }
+  cell.flags |= Cell::kExiting;
+  if (!end_as_told(cell)) schedule(cell);
+  return true;
 }
 
 // Looks at the clock after 4, 16, 64 turns and every 64 from there: cheap turns hardly pay for it, costly ones do not
@@ -154,12 +189,7 @@ void Worker::run(Cell& cell) {
         }
       }
       first = false;
-      Envelope* envelope = cell.head;
-      cell.head = envelope->next;
-      cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
-      cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) - envelope->charge,
-                              std::memory_order_relaxed);
-      turn(cell, envelope);
+      turn(cell, take_head(cell));
     } else {
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
       if (Cell::is_list(word)) {
@@ -214,6 +244,15 @@ void Worker::append(Cell& cell, Envelope* envelope) {
                           std::memory_order_relaxed);
 }
 
+Envelope* Worker::take_head(Cell& cell) {
+  Envelope* envelope = cell.head;
+  cell.head = envelope->next;
+  cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) - envelope->charge,
+                          std::memory_order_relaxed);
+  return envelope;
+}
+
 void Worker::append_system(Cell& cell, Envelope* envelope) {
   if (!envelope->is(Envelope::kReply) && is_peer_order(*envelope) && take_at_arrival(cell, envelope)) return;
   Extras& extras = Worker::extras(cell);
@@ -221,9 +260,11 @@ void Worker::append_system(Cell& cell, Envelope* envelope) {
 }
 
 Sent Worker::push_local(Cell& cell, Envelope* envelope) {
+#ifndef PLX_BUG_PUSH_BEFORE_DRAIN
   // Before the first push to the plain list: see Cell.
   if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) [[unlikely]]
     drain(cell);
+#endif
   if (envelope->is(Envelope::kSystem)) [[unlikely]] {
     append_system(cell, envelope);
     if ((cell.flags & Cell::kScheduled) == 0) schedule(cell);
@@ -279,6 +320,9 @@ Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* en
   std::uint64_t messages = (before / kForeignMessage) + cell.queued.load(std::memory_order_relaxed);
   std::uint64_t units = (before & kForeignUnitsMask) + cell.queued_units.load(std::memory_order_relaxed);
   bool full = messages >= kind.messages_max || units + envelope->charge > kind.units_max;
+#ifdef PLX_BUG_MAILBOX_UNBOUNDED_ELSEWHERE
+  full = false;
+#endif
   if (full && !envelope->is(Envelope::kSystem)) [[unlikely]] {
     // With kDropOldest the home worker makes room when it takes what is on the way, or trim_inbox() does.
     if (kind.overflow != Overflow::kDropOldest || envelope->charge > kind.units_max) {

@@ -12,6 +12,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "plexspaces/actor/block_pool.hpp"
@@ -32,6 +33,7 @@ class Runtime;
 namespace plexspaces::detail {
 
 class CellTable;
+class Recorder;
 class Worker;
 struct ExitSignal;
 struct OpenTurn;
@@ -106,6 +108,12 @@ class Worker final : public env::Worker {
   Status stash(Context& context);
   void unstash_all(Context& context);
   void retry_stashed(Cell& cell);
+
+  // Rest.
+  Status set_idle_timeout(Cell& cell, Duration after);
+  void note_message(Cell& cell);  // of an actor with an idle timeout
+  Status hibernate(Cell& cell);
+  static std::size_t record_bytes(const Cell& cell);
 
   // Links, monitors and exits of the actor whose turn this is: see Context.
   Result<MonitorRef> monitor(Cell& cell, NodeId node, ActorId target);
@@ -204,6 +212,8 @@ class Worker final : public env::Worker {
   static void send_timed_out(Timer& timer, void* worker);
   void schedule(Cell& cell);
   Cell* next_runnable();
+  Cell* pick_runnable();
+  bool crashed_by_plan(Cell& cell);
   void run(Cell& cell);
   // Told to stop, and no turn of it is open, or told not to wait for that.
   static bool is_ending(const Cell& cell) {
@@ -218,17 +228,20 @@ class Worker final : public env::Worker {
   bool batch_is_over();
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
+  static Envelope* take_head(Cell& cell);
   void append_system(Cell& cell, Envelope* envelope);
   void turn(Cell& cell, Envelope* envelope);
   void faceted_turn(Cell& cell, EnvelopePtr input);
   void run_through_facets(Cell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(Cell& cell, Envelope* envelope);
-  void inherit_request(Envelope& envelope);
+  Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
+  void inherit_request(Envelope& envelope, const RequestContextPtr& request);
   void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
   bool expired(Cell& cell, Envelope* envelope);
   void answer_or_drop(Envelope* request, const Error& error);
   static void take_back_reply(Turn& turn);
-  void crash(Cell& cell, Envelope* input, const std::string& what);
+  void crash(Cell& cell, Envelope* input, std::string_view what);
+  void stop_crashed(Cell& cell, std::string_view what);
   void activate(Cell& cell);
   Status run_on_start(Cell& cell);
   bool begin_last_turn(Cell& cell);
@@ -256,6 +269,8 @@ class Worker final : public env::Worker {
   void drop_timers(ActorTimers& timers);
   static void timer_fired(Timer& fired, void* worker);
   void tick(Cell& cell, TimerRef ref);
+  bool was_active(Cell& cell, ActorTimer& timer);
+  void hibernate_now(Cell& cell, Envelope* order);
   bool take_timers_off(Cell& cell);
   void put_timers_on(Cell& cell);
   void handle(Cell& cell, Envelope* envelope);
@@ -298,6 +313,8 @@ class Worker final : public env::Worker {
   std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;
+  Recorder* const recorder_;  // RuntimeOptions::recorder
+  Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
   // Written by other threads.

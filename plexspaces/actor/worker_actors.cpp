@@ -8,6 +8,7 @@
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/recorder.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 
@@ -81,6 +82,8 @@ void Worker::start_cell(Cell& cell, Actor* actor) {
   cell.home.store(index_, std::memory_order_release);
   cell.inbox.store(Cell::idle(), std::memory_order_release);
   WorkerCounters::add(counters_.spawned);
+  if (recorder_ != nullptr) [[unlikely]]
+    recorder_->spawned(running_ != nullptr ? running_->id() : ActorId{}, cell.id(), *actor);
 }
 
 void Worker::ask_to_stop(Cell& cell) {

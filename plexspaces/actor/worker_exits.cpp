@@ -13,6 +13,7 @@
 #include "plexspaces/actor/cell_table.hpp"
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/recorder.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 
@@ -139,6 +140,7 @@ Status Worker::adopt_child(Cell& parent, Cell& child) {
   ExitLists& below = exit_lists(child);
   below.links.emplace(parent.id(), id);
   below.parent = parent.id();
+  if (recorder_ != nullptr) recorder_->adopted(parent.id(), child.id(), id);
   return {};
 }
 
@@ -205,6 +207,7 @@ void Worker::end_with(Cell& cell, ExitReason reason, bool kill) {
 // ---- orders --------------------------------------------------------------------------------------------------------
 
 void Worker::signal(ActorId to, Envelope* order) {
+  if (recorder_ != nullptr) return recorder_->signalled(to, EnvelopePtr(order, {&pool_}));
   if (!to || table_.find(to.slot) == nullptr || send(to, order) != Sent::kOk) refuse_order(order);
 }
 

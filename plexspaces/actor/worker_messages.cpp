@@ -9,6 +9,7 @@
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/recorder.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 #include "plexspaces/base/limits.hpp"
@@ -42,7 +43,7 @@ Status Worker::continue_with(Cell& cell, Envelope* message) {
   EnvelopePtr owned(message, {&pool_});
   PLX_TRY_STATUS(check_own_message(cell, *message->type));
   message->set_sender(cell.id());
-  if (request_ != nullptr) inherit_request(*message);
+  if (request_ != nullptr) inherit_request(*message, *request_);
   prepend_any(cell, owned.release());
   schedule_if_runnable(cell);
   return {};
@@ -72,15 +73,13 @@ Status Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sen
 }
 
 Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
+  if (envelope->charge > runtime_.message_units_max()) return refuse_large(to, envelope);
   envelope->context = new_context(&pool_);
   envelope->context->until_handled = true;
   envelope->context->deadline = saturating_add(now_, within);
   if (request_ != nullptr) envelope->context->request = *request_;
   if (running_ != nullptr) envelope->set_sender(running_->id());
-  if (effects_ != nullptr) {
-    effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-    return {};
-  }
+  if (effects_ != nullptr) return keep(to, envelope);
   return send_or_bury(to, envelope);
 }
 
@@ -100,19 +99,27 @@ Status Worker::refuse_large(ActorId to, Envelope* envelope) {
 Status Worker::tell(ActorId to, Envelope* envelope) {
   if (running_ != nullptr) {
     envelope->set_sender(running_->id());
-    if (request_ != nullptr) inherit_request(*envelope);
-    if (effects_ != nullptr) [[unlikely]] {
-      effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-      return {};
-    }
+    if (request_ != nullptr) inherit_request(*envelope, *request_);
+    if (effects_ != nullptr) [[unlikely]]
+      return keep(to, envelope);
   }
   return send_or_bury(to, envelope);
 }
 
+// What is sent leaves later, or goes to the test. Takes it.
+Status Worker::keep(std::variant<ActorId, ActorKey> to, Envelope* envelope) {
+  EnvelopePtr message(envelope, {&pool_});
+  if (recorder_ != nullptr)
+    recorder_->told(std::move(to), std::move(message));
+  else
+    effects_->sends.push_back({std::move(to), std::move(message)});
+  return {};
+}
+
 // What a turn sends carries on whose behalf it ran; a deadline it does not: nobody waits for it.
-void Worker::inherit_request(Envelope& envelope) {
+void Worker::inherit_request(Envelope& envelope, const RequestContextPtr& request) {
   envelope.context = new_context(&pool_);
-  envelope.context->request = *request_;
+  envelope.context->request = request;
 }
 
 Status Worker::tell(const ActorKey& to, Envelope* envelope) {
@@ -120,11 +127,8 @@ Status Worker::tell(const ActorKey& to, Envelope* envelope) {
     bury(runtime_, this, envelope, DeadLetterReason::kNoActor, {});
     return valid;
   }
-  if (request_ != nullptr) inherit_request(*envelope);
-  if (effects_ != nullptr) {
-    effects_->sends.push_back({to, EnvelopePtr(envelope, {&pool_})});
-    return {};
-  }
+  if (request_ != nullptr) inherit_request(*envelope, *request_);
+  if (effects_ != nullptr) return keep(to, envelope);
   return runtime_.deliver(envelope);
 }
 
@@ -165,7 +169,11 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
   envelope->set_sender(cell.id());
   envelope->extension = wait.correlation = ++last_correlation_;
   TimePoint deadline = link->deadline;  // the link goes with the envelope
-  Sent sent = send(to, envelope);
+  Sent sent = Sent::kOk;
+  if (recorder_ != nullptr) [[unlikely]]
+    recorder_->asked(to, EnvelopePtr(envelope, {&pool_}));
+  else
+    sent = send(to, envelope);
   if (sent != Sent::kOk) {
     DeadLetterReason reason = sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kMailboxFull;
     count_dead_letter(*envelope, reason, to);
@@ -212,6 +220,8 @@ Envelope* Worker::begin_reply(Envelope* request, std::size_t bytes, std::uint32_
   std::uint32_t sink = request->flags & Envelope::kSink;
   Envelope* reply = allocate_reply(sink != 0 ? nullptr : &pool_, request->type, request->sender, request->correlation(),
                                    bytes, flags | sink);
+  // A reply that comes too late is a dead letter of that tenant.
+  if (request_of(*request) != nullptr && sink == 0) inherit_request(*reply, *request_of(*request));
   request->flags &= ~(Envelope::kAsk | Envelope::kSink);
   return reply;
 }
@@ -245,7 +255,7 @@ void Worker::send_reply(Envelope* reply) {
 }
 
 void Worker::complete_with(Envelope* reply) {
-  if (effects_ != nullptr)
+  if (effects_ != nullptr && recorder_ == nullptr)
     effects_->reply = EnvelopePtr(reply, {&pool_});
   else
     send_reply(reply);

@@ -16,10 +16,6 @@ namespace plexspaces::detail {
 
 namespace {
 
-const RequestContextPtr* request_of(const Envelope& envelope) {
-  return envelope.context != nullptr && envelope.context->request != nullptr ? &envelope.context->request : nullptr;
-}
-
 constexpr const char* kNotAnException = "an exception that is not a std::exception";
 
 }  // namespace
@@ -95,11 +91,15 @@ std::string Worker::log_crash(const Cell& cell, std::string_view during, std::st
   return text;
 }
 
-void Worker::crash(Cell& cell, Envelope* input, const std::string& what) {
+void Worker::crash(Cell& cell, Envelope* input, std::string_view what) {
   bool last = (cell.flags & Cell::kLastTurn) != 0;
   std::string_view message = input->type->value != nullptr ? input->type->value->name : "?";
   std::string text = log_crash(cell, last ? "in on_stop()" : fmt::format("handling {}", message), what);
   complete_with_error(*input, Error(Code::kInternal, std::move(text), "PLX-ACT-0012"));
+  stop_crashed(cell, what);
+}
+
+void Worker::stop_crashed(Cell& cell, std::string_view what) {
   if (lists_of(cell) != nullptr || (cell.flags & Cell::kStopHook) != 0)
     exit_lists(cell).reason = ExitReason::error(what);
   stop_cell(cell);
@@ -126,6 +126,8 @@ void Worker::system_turn(Cell& cell, Envelope* envelope) {
     ask_to_stop(cell);
   } else if (is_peer_order(*envelope)) {
     exit_turn(cell, envelope);
+  } else if (envelope->type == &kHibernateOrder) {
+    return hibernate_now(cell, envelope);
   } else if (activation != nullptr) {
     envelope->payload_as<ActivationTask>()(*activation);
   }
@@ -147,6 +149,9 @@ OpenTurn& Worker::open_turn(Context& context) {
 
 bool Worker::awaits(const Cell& cell, std::uint64_t correlation) {
   const OpenTurn* open = cell.extras->open;
+#ifdef PLX_BUG_REPLY_TO_WHOEVER_WAITS
+  correlation = open != nullptr && open->wait != nullptr ? open->wait->correlation : correlation;
+#endif
   return open != nullptr && open->wait != nullptr && open->wait->correlation == correlation;
 }
 
@@ -208,11 +213,11 @@ void Worker::drop_open_turn(Cell& cell) {
 Status Worker::run_on_start(Cell& cell) {
   cell.flags &= ~Cell::kStartHook;
   EnvelopePtr input(make_order(&pool_, kStartOrder), {&pool_});
-  if (request_ != nullptr) inherit_request(*input);
+  if (request_ != nullptr) inherit_request(*input, *request_);
   // Also within the turn of the actor that starts it.
   Cell* outer = std::exchange(running_, &cell);
   const RequestContextPtr* outer_request = std::exchange(request_, request_of(*input));
-  Effects* outer_effects = std::exchange(effects_, nullptr);
+  Effects* outer_effects = std::exchange(effects_, recorder_ != nullptr ? &recorded_ : nullptr);
   Status started;
   std::optional<std::string> thrown;
   Context context(*this, cell, input.get());

@@ -58,7 +58,6 @@ void SimExecutor::run_job(std::size_t index) {
 
 bool SimExecutor::step() { return step_before(kNever); }
 
-// As step(), but time does not jump beyond `limit`.
 bool SimExecutor::step_before(TimePoint limit) {
   if (stopped_ || crashed_) return false;
   runnable_.clear();

@@ -38,6 +38,8 @@ class SimExecutor final : public env::Executor {
 
   /// @returns false when nothing can ever run again without an outside event: no worker wants to, no job, no due time.
   bool step();
+  /// As step(), but time does not jump beyond `limit`; with now() it does not jump at all.
+  bool step_before(TimePoint limit);
   /// Steps until `done()` or `steps_max` steps. @returns the last done().
   bool run_until(const std::function<bool()>& done, std::size_t steps_max);
 
@@ -59,7 +61,6 @@ class SimExecutor final : public env::Executor {
   enum class Choice : std::uint8_t { kWorker = 1, kJob = 2, kAdvance = 3, kCrash = 4 };
 
   bool wants_to_run(const Driven& driven) const;
-  bool step_before(TimePoint limit);
   void run_job(std::size_t index);
   void note(Choice choice, std::size_t index);
 
