@@ -124,8 +124,8 @@ Task<> Supervisor::on_stop(Context& ctx, const ExitReason&) {
     co_await stop_at_once(ctx);
     co_return;
   }
-  for (Index i = children_.size(); i-- > 0;)
-    if (state_.children[i].state == ChildState::running) co_await stop(ctx, i);
+  for (auto at = next_to_stop(state_, 0, children_.size()); at; at = next_to_stop(state_, 0, *at))
+    co_await stop(ctx, *at);
 }
 
 // ---- children ------------------------------------------------------------------------------------------------------
@@ -173,11 +173,15 @@ Status Supervisor::start(Context& ctx, Index at) {
   Result<ActorId> started;
   try {
     if (spec.is_supervisor()) {
+<<<<<<< HEAD
+      started = detail::start_child<Supervisor>(ctx, spec.options, spec.supervisor, &leftovers_);
+=======
       auto made =
           ctx.spawn_linked_with<Supervisor>({.name = spec.options.name, .mailbox = {}}, spec.supervisor, &leftovers_);
       started = made ? Result<ActorId>(made->id()) : std::unexpected(std::move(made).error());
+>>>>>>> main
     } else {
-      started = spec.start(ctx, spec.options.name, child.argument.get());
+      started = spec.start(ctx, spec.options, child.argument.get());
     }
   } catch (const std::exception& error) {
     started = fail(Code::kInternal, fmt::format("the constructor of {} threw: {}", spec.class_name, error.what()));

@@ -493,6 +493,17 @@ TEST_F(SupervisorTest, ANameThatIsTakenIsAStartThatFails) {
   EXPECT_THAT(testing::PrintToString(log_), HasSubstr("alpha"));
 }
 
+TEST_F(SupervisorTest, AChildHasTheMailboxOfItsOptionsAlsoAfterARestart) {
+  SupervisorSpec spec = supervisor("top", one_for_one);
+  track(spec, "a", permanent, {.mailbox = {.messages_max = 2}});
+  start(spec);
+  for (int life = 0; life < 2; ++life) {
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(ref("a").tell(EndAs{ExitKind::kError}));
+    EXPECT_EQ(ref("a").tell(EndAs{}).error().code(), Code::kResourceExhausted);
+    settle();
+  }
+}
+
 // ---- backoff -------------------------------------------------------------------------------------------------------
 
 TEST_F(SupervisorTest, WithABackoffARestartWaitsLongerEachTime) {
