@@ -124,6 +124,10 @@ Task<> Supervisor::on_stop(Context& ctx, const ExitReason&) {
     co_await stop_at_once(ctx);
     co_return;
   }
+#ifdef PLX_BUG_STOP_LEFT_TO_RIGHT
+  for (Index i = 0; i < children_.size(); ++i)
+    if (state_.children[i].state == ChildState::running) co_await stop(ctx, i);
+#endif
   for (auto at = next_to_stop(state_, 0, children_.size()); at; at = next_to_stop(state_, 0, *at))
     co_await stop(ctx, *at);
 }
