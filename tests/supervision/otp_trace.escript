@@ -1,4 +1,5 @@
 #!/usr/bin/env escript
+%%! +S 1:1
 %% Runs the cases of a table (cases.txt says what is in it) with OTP's own supervisor and prints what happened.
 %%
 %%   otp_trace.escript CASES
@@ -7,7 +8,6 @@
 %% the tree has answered a call and shows the same as in the rounds before. The cases run at once, each with processes of
 %% its own, because some of them let real time pass. One scheduler: then the end of a process has reached everybody before
 %% anybody acts on it, and events are in the order in which they happened.
-%%! +S 1:1
 -mode(compile).
 -export([main/1, init/1, handle_call/3, handle_cast/2, handle_info/2, terminate/2, start_worker/2, start_worker/3,
          start_supervisor/2]).
@@ -67,7 +67,7 @@ add(["child" | Child], #{sups := Sups} = Case) ->
     {Name, Flags, Children} = lists:last(Sups),
     Case#{sups := lists:droplast(Sups) ++ [{Name, Flags, Children ++ [child(Child)]}]};
 add(["during", Id, Start | Request], #{during := During} = Case) ->
-    Case#{during := During ++ [{Id, list_to_integer(Start), Request}]};
+    Case#{during := During ++ [{length(During), Id, list_to_integer(Start), Request}]};
 add(Step, #{steps := Steps} = Case) -> Case#{steps := Steps ++ [Step]}.
 
 flag("auto_shutdown=" ++ When, Flags) -> Flags#{auto_shutdown => list_to_atom(When)}.
@@ -114,7 +114,7 @@ init({worker, {Diary, #{during := During}} = Ctx, #{id := Id} = Child}) ->
     {From, To} = maps:get(fails, Child, {0, -1}),
     Fails = Start >= From andalso Start =< To,
     call(Diary, case Fails of true -> {failed, Id}; false -> {started, Id, self()} end),
-    [queue_request(Ctx, Request) || {I, N, Request} <- During, I =:= Id, N =:= Start],
+    [queue_request(Ctx, Order, Request) || {Order, I, N, Request} <- During, I =:= Id, N =:= Start],
     case {Fails, maps:get(throws, Child, false)} of
         {false, _} -> {ok, Child};
         {true, true} -> erlang:error(no_luck);
@@ -122,13 +122,15 @@ init({worker, {Diary, #{during := During}} = Ctx, #{id := Id} = Child}) ->
     end.
 
 %% Has the request in the supervisor's mailbox before the start goes on.
-queue_request({Diary, _}, ["exit", Id, Reason] = Request) ->
+queue_request({Diary, _}, Order, ["exit", Id, Reason] = Request) ->
+    call(Diary, asked),
     end_worker(Diary, Id, Reason),
-    call(Diary, {answer, lists:join(" ", Request), "ok"});
-queue_request({Diary, _} = Ctx, [_, Name | _] = Request) ->
+    call(Diary, {answer, {Order, lists:join(" ", Request), "ok"}});
+queue_request({Diary, _} = Ctx, Order, [_, Name | _] = Request) ->
     Supervisor = call(Diary, {pid, Name}),
     Queued = queue_length(Supervisor),
-    spawn(fun() -> call(Diary, {answer, lists:join(" ", Request), request(Ctx, Request)}) end),
+    call(Diary, asked),
+    spawn(fun() -> call(Diary, {answer, {Order, lists:join(" ", Request), request(Ctx, Request)}}) end),
     wait_until(fun() -> queue_length(Supervisor) > Queued end).
 
 queue_length(Pid) ->
@@ -157,15 +159,17 @@ call(Pid, Request) ->
     end.
 
 new_diary() ->
-    spawn_link(fun() -> diary(#{events => [], answers => [], pids => #{}, names => #{}, starts => #{}, live => []}) end).
+    spawn_link(fun() -> diary(#{events => [], answers => [], pids => #{}, names => #{}, starts => #{}, live => [],
+                         waiting => 0}) end).
 
-diary(#{events := Events, answers := Answers, pids := Pids, names := Names, starts := Starts, live := Live} = D) ->
+diary(#{events := Events, answers := Answers, pids := Pids, names := Names, starts := Starts, live := Live,
+        waiting := Waiting} = D) ->
     receive
         {'DOWN', _, process, Pid, Reason} ->
             Event = "-" ++ maps:get(Pid, Names) ++ ":" ++ word(Reason),
             diary(D#{events := [Event | Events], live := Live -- [Pid]});
         {Request, From, Ref} ->
-            {Answer, New} =
+            {Answer, Next} =
                 case Request of
                     {start, Id} ->
                         N = maps:get(Id, Starts, 0) + 1,
@@ -176,14 +180,15 @@ diary(#{events := Events, answers := Answers, pids := Pids, names := Names, star
                                 live := [Pid | Live]}};
                     {failed, Id} -> {ok, D#{events := ["!" ++ Id | Events]}};
                     {supervisor, Name, Pid} -> {ok, D#{pids := Pids#{Name => Pid}, names := Names#{Pid => Name}}};
-                    {answer, Text, Result} -> {ok, D#{answers := Answers ++ [{Text, Result}]}};
+                    asked -> {ok, D#{waiting := Waiting + 1}};
+                    {answer, New} -> {ok, D#{answers := [New | Answers], waiting := Waiting - 1}};
                     {pid, Id} -> {maps:get(Id, Pids), D};
                     {name, Pid} -> {maps:get(Pid, Names), D};
-                    look -> {{length(Events), length(Answers), Live}, D};
-                    take -> {{lists:reverse(Events), Answers}, D#{events := [], answers := []}}
+                    look -> {{length(Events), Waiting, Live}, D};
+                    take -> {{lists:reverse(Events), lists:sort(Answers)}, D#{events := [], answers := []}}
                 end,
             From ! {Ref, Answer},
-            diary(New)
+            diary(Next)
     end.
 
 word(normal) -> "normal";
@@ -279,7 +284,7 @@ report({Diary, _} = Ctx, Step, Answer) ->
     lists:append([[lists:join(" ", Step)],
                   ["  answer: " ++ Answer || Answer =/= none],
                   [["  events: ", lists:join(" ", Shown)] || Shown =/= []],
-                  [["  during: ", Text, ": ", Result] || {Text, Result} <- Answers],
+                  [["  during: ", Text, ": ", Result] || {_, Text, Result} <- Answers],
                   lists:sort(ended()),
                   [["  ", State] || State <- States]]).
 
@@ -292,6 +297,7 @@ settle({Diary, _} = Ctx, Seen, Times) ->
                  _ -> []
              end,
     case {call(Diary, look), States} of
+        {{_, Waiting, _}, _} when Waiting > 0 -> settle(Ctx, none, 0);
         Seen -> settle(Ctx, Seen, Times + 1);
         Now -> settle(Ctx, Now, 1)
     end.

@@ -131,7 +131,7 @@ class Run {
   std::set<ActorId> watched_;
   std::deque<ChildCase> added_;
   std::vector<Event> events_;
-  Words during_;
+  std::map<std::size_t, std::string> during_;  // in the order of the table
   Words trace_;
   std::optional<ActorRef<Parent>> parent_;
   sim::World world_;
@@ -312,10 +312,11 @@ SupervisorSpec Run::spec(const std::string& name) const {
 
 Status Run::start(Context& ctx, const ChildCase& child, const std::string& id) {
   std::size_t start = ++starts_[id];
-  for (const DuringStart& during : case_.during) {
+  for (std::size_t i = 0; i < case_.during.size(); ++i) {
+    const DuringStart& during = case_.during[i];
     if (during.id != id || during.start != start) continue;
-    begin_request(&ctx, during.request, [this, &during](const std::string& answer) {
-      during_.push_back(fmt::format("  during: {}: {}", join(during.request), answer));
+    begin_request(&ctx, during.request, [this, &during, i](const std::string& answer) {
+      during_[i] = fmt::format("  during: {}: {}", join(during.request), answer);
     });
   }
   if (start >= child.fails_first && start <= child.fails_last) {
@@ -404,7 +405,7 @@ void Run::report(const Words& step, const std::optional<std::string>& answer) {
     events.push_back(event.what + event.id + (event.what == '-' ? ":" + event.reason : ""));
   if (step.front() == "unordered") std::ranges::sort(events);
   if (!events.empty()) trace_.push_back("  events: " + join(events));
-  std::ranges::move(std::exchange(during_, {}), std::back_inserter(trace_));
+  for (auto& [order, line] : std::exchange(during_, {})) trace_.push_back(std::move(line));
   std::ranges::sort(ended_);
   std::ranges::move(std::exchange(ended_, {}), std::back_inserter(trace_));
   if (root_ != ActorId{}) show(root().name, root_);

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <stdexcept>
 #include <string>
 
 #include <fmt/format.h>
@@ -17,6 +18,7 @@ namespace plexspaces::test {
 namespace {
 
 constexpr std::uint64_t kSeeds = 25;
+constexpr int kOtpRunsMax = 3;  // its periods are real seconds, and a machine may stand still for one
 
 const std::vector<Case>& cases() {
   static const std::vector<Case> read = read_cases(PLX_SUPERVISION_CASES);
@@ -78,22 +80,33 @@ TEST(SupervisionRecordingTest, TheRecordingHasTheCasesOfTheTableAndNoOthers) {
   EXPECT_TRUE(recorded().made_by.starts_with("Erlang/OTP 25.")) << recorded().made_by;
 }
 
+// What the installed Erlang prints for the table.
+Traces run_otp() {
+  std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen("escript " PLX_SUPERVISION_OTP " " PLX_SUPERVISION_CASES, "r"),
+                                             ::pclose);
+  if (pipe == nullptr) throw std::runtime_error("escript cannot be run");
+  std::string text;
+  std::array<char, 4096> buffer;
+  while (std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe.get())) text.append(buffer.data(), count);
+  if (::pclose(pipe.release()) != 0) throw std::runtime_error("escript has failed: " + text);
+  return parse_traces(text);
+}
+
 TEST(SupervisionRecordingTest, TheInstalledErlangStillHasTheRecordedTraces_INV_M7) {
   if (std::system("command -v escript >/dev/null 2>&1") != 0)
     GTEST_SKIP() << "Erlang is not installed (tools/setup installs it): our supervisor was compared with the recording "
                  << "of " << recorded().made_by;
-  std::unique_ptr<FILE, int (*)(FILE*)> pipe(::popen("escript " PLX_SUPERVISION_OTP " " PLX_SUPERVISION_CASES, "r"),
-                                             ::pclose);
-  ASSERT_NE(pipe, nullptr);
-  std::string text;
-  std::array<char, 4096> buffer;
-  while (std::size_t count = std::fread(buffer.data(), 1, buffer.size(), pipe.get())) text.append(buffer.data(), count);
-  ASSERT_EQ(::pclose(pipe.release()), 0) << text;
-  Traces now = parse_traces(text);
-  if (!now.made_by.starts_with("Erlang/OTP 25."))
-    GTEST_SKIP() << "installed is " << now.made_by << ", the recording is of " << recorded().made_by;
-  for (const Case& which : cases())
-    EXPECT_EQ(first_difference(recorded().of.at(which.name), now.of[which.name]), "") << which.name;
+  std::string difference;
+  for (int run = 0; run < kOtpRunsMax && (run == 0 || !difference.empty()); ++run) {
+    difference.clear();
+    Traces now = run_otp();
+    if (!now.made_by.starts_with("Erlang/OTP 25."))
+      GTEST_SKIP() << "installed is " << now.made_by << ", the recording is of " << recorded().made_by;
+    for (const Case& which : cases())
+      if (auto found = first_difference(recorded().of.at(which.name), now.of[which.name]); !found.empty())
+        difference += which.name + ": " + found + "\n";
+  }
+  EXPECT_EQ(difference, "");
 }
 
 }  // namespace
