@@ -177,13 +177,7 @@ Status Supervisor::start(Context& ctx, Index at) {
   Result<ActorId> started;
   try {
     if (spec.is_supervisor()) {
-<<<<<<< HEAD
       started = detail::start_child<Supervisor>(ctx, spec.options, spec.supervisor, &leftovers_);
-=======
-      auto made =
-          ctx.spawn_linked_with<Supervisor>({.name = spec.options.name, .mailbox = {}}, spec.supervisor, &leftovers_);
-      started = made ? Result<ActorId>(made->id()) : std::unexpected(std::move(made).error());
->>>>>>> main
     } else {
       started = spec.start(ctx, spec.options, child.argument.get());
     }
