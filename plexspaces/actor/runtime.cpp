@@ -441,6 +441,11 @@ std::vector<DeadLetter> Runtime::dead_letters() const {
   return letters;
 }
 
+bool Runtime::is_alive(ActorId id) const {
+  const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
+  return cell != nullptr && cell->generation.load(std::memory_order_acquire) == id.generation;
+}
+
 MailboxSize Runtime::mailbox_size(ActorId id) const {
   const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
   if (cell == nullptr || cell->generation.load(std::memory_order_acquire) != id.generation) return {};

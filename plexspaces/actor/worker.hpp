@@ -258,7 +258,7 @@ class Worker final : public env::Worker {
   static Extras& extras(Cell& cell);
   static ExitLists& exit_lists(Cell& cell);
   void set_reason(Cell& cell, ExitReason reason);
-  void end_with(Cell& cell, ExitReason reason);
+  void end_with(Cell& cell, ExitReason reason, bool kill);
   void signal(ActorId to, Envelope* order);
   bool take_at_arrival(Cell& cell, Envelope* order);
   void exit_turn(Cell& cell, Envelope* order);

@@ -36,6 +36,9 @@ bool RestartWindow::allows(TimePoint now) const {
 #else
   if (count_ < limit_.intensity) return true;
 #endif
+#ifdef PLX_BUG_RESTART_PERIOD_IGNORED
+  return false;
+#endif
   return count_ > 0 && is_over(ring_[oldest_], now);
 }
 

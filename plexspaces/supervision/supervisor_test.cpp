@@ -445,8 +445,12 @@ TEST_F(SupervisorTest, APoolStartsWhatItsTemplateTakesAndNothingElse) {
   EXPECT_EQ(ask(pool, RestartChild{"conn"}).error().domain(), "PLX-SUP-0014");
   EXPECT_EQ(ask(pool, DeleteChild{"conn"}).error().domain(), "PLX-SUP-0014");
   EXPECT_TRUE(ask(pool, TerminateChild{.actor = diary_.actors["b"]}));
-  EXPECT_EQ(ask(pool, TerminateChild{.actor = diary_.actors["b"]}).error().domain(), "PLX-SUP-0011");
-  EXPECT_EQ(diary_.take(), "-b");
+  EXPECT_TRUE(ask(pool, TerminateChild{.actor = diary_.actors["b"]}));  // it has ended
+  auto stranger = runtime_.spawn<Tracked>("", &diary_, "stranger");
+  auto refused = ask(pool, TerminateChild{.actor = stranger->id()});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().domain(), "PLX-SUP-0011");
+  EXPECT_EQ(diary_.take(), "-b +stranger");
   ChildCounts counts = *ask(pool, CountChildren{});
   EXPECT_EQ(counts.specs, 1u);
   EXPECT_EQ(counts.active, 3u);
