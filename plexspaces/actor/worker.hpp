@@ -141,6 +141,7 @@ class Worker final : public env::Worker {
   void complete_with(Envelope* reply);  // takes it: sends it, or leaves it to the facets of the running actor
   void complete_with_error(Envelope& request, Error error);
   Asker defer(Envelope& request);  // which is unanswered from here on
+  static void forget_asker(Envelope& request);
 
   // Actors.
   Cell* new_cell();              // null: actors_max

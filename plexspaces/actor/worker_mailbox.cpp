@@ -445,8 +445,8 @@ Status Worker::stash(Context& context) {
     return std::unexpected(std::move(error));
   }
   // The turn's result is nobody's: the answer is given when the message is handled at last.
-  input->flags &= ~asked;
-  state.stash.push_back({input, asked});
+  state.stash.push_back({input, asked, input->sender});
+  forget_asker(*input);
   state.stash_units += input->charge;
   OpenTurn* open = cell.extras->open;
   if (open != nullptr && open->input == input)
@@ -467,8 +467,7 @@ void Worker::unstash_all(Context& context) {
     state->stash.pop_back();
   }
   for (std::size_t i = state->stash.size(); i-- > 0;) {
-    Envelope* message = state->stash[i].message;
-    message->flags |= state->stash[i].flags;
+    Envelope* message = state->stash[i].restored();
     if ((cell.flags & Cell::kOwnMailbox) != 0) {
       std::size_t level = level_of(cell, *message);
       insert_own(cell, level, message, front_of(cell, level));
@@ -489,8 +488,7 @@ void Worker::retry_stashed(Cell& cell) {
   MailboxState* state = cell.extras == nullptr ? nullptr : cell.extras->mailbox.get();
   if (state == nullptr) return;
   for (std::size_t i = state->stash.size(); i-- > 0;) {
-    Envelope* message = state->stash[i].message;
-    message->flags |= state->stash[i].flags;
+    Envelope* message = state->stash[i].restored();
     prepend_any(cell, message);
   }
   state->stash.clear();
@@ -500,10 +498,7 @@ void Worker::retry_stashed(Cell& cell) {
 
 // The actor has ended.
 void Worker::end_mailbox(MailboxState& state, ActorId id) {
-  for (const Stashed& stashed : state.stash) {
-    stashed.message->flags |= stashed.flags;
-    bury(runtime_, this, stashed.message, DeadLetterReason::kStopped, id);
-  }
+  for (const Stashed& stashed : state.stash) bury(runtime_, this, stashed.restored(), DeadLetterReason::kStopped, id);
   while (state.offers != nullptr) {
     Envelope* next = state.offers->next;
     refuse_offer(std::exchange(state.offers, next), DeadLetterReason::kStopped, id, gone_error());

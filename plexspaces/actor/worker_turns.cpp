@@ -389,6 +389,7 @@ void Worker::take_back_reply(Turn& turn) {
   EnvelopePtr reply = std::move(turn.effects.reply);
   if (reply == nullptr) return;
   turn.input->flags |= Envelope::kAsk | (reply->flags & Envelope::kSink);
+  turn.input->sender = reply->sender;
   reply->flags &= ~Envelope::kSink;
 }
 
