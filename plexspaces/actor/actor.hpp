@@ -46,6 +46,10 @@ class Actor {
   /// wait; meanwhile a kill ends the actor at once, and what is queued or still comes is a dead letter. Of an actor
   /// without facets. Public where it is overridden, as on_start().
   virtual Task<> on_stop(Context& context, const ExitReason& reason);
+
+  /// Context::hibernate() has been called and no message waits: lets go of memory that the actor does not need while it
+  /// rests (what it can build again, the spare room of its containers). A throw ends the actor.
+  virtual void on_hibernate() {}
 };
 
 namespace detail {

@@ -25,6 +25,15 @@ struct ActorTimer : Timer {
   Duration period{0};  // zero: once
   TimerRef ref;
   bool due = false;
+  bool idle = false;  // that of IdleTimer
+};
+
+/// What Context::idle_timeout() has set. Messages only note when they came; the timer looks at that when it fires, and
+/// is armed again when it was too early.
+struct IdleTimer {
+  Duration after{0};
+  TimePoint last;  // message
+  TimerRef timer;  // none: it has told, and waits for a message
 };
 
 /// Belongs to the home worker and moves with the actor.
@@ -37,6 +46,9 @@ class ActorTimers {
   /// Gives the timer its reference.
   void add(ActorTimer& timer);
   void remove(const ActorTimer& timer);
+  /// Frees what is there for timers that have been. Their references stay unused.
+  void shrink();
+  std::size_t bytes() const { return sizeof(*this) + slots_.capacity() * sizeof(Slot); }
 
   template <class F>
   void for_each(F visit) {
@@ -56,6 +68,7 @@ class ActorTimers {
 
   std::vector<Slot> slots_;
   std::uint32_t free_ = kNoSlot;
+  std::uint32_t generation_ = 0;  // the latest that slots now gone have had
   std::size_t size_ = 0;
 };
 

@@ -32,6 +32,7 @@ struct Extras {
   std::unique_ptr<ExitLists> exits;       // of an actor with links or monitors
   std::unique_ptr<MailboxState> mailbox;  // of an actor with a mailbox that is not like all others
   std::unique_ptr<ActorTimers> timers;    // of an actor with timers
+  std::unique_ptr<IdleTimer> idle;        // of an actor with an idle timeout
 };
 
 /// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may

@@ -90,6 +90,25 @@ class Context {
     return {*this, to.node(), to.id(), std::forward<M>(message), within};
   }
 
+  // ---- rest. Of plain actors.
+
+  /// From here on this actor gets an IdleTimeout when no message has come for `after`: one for each such silence. Any
+  /// other message starts it anew, at the end of its turn. Zero or less: no more. Counts as one timer. Of a GenServer.
+  /// With the class of this actor, `ctx.idle_timeout<Self>(1min)`, a class that does not handle IdleTimeout does not
+  /// compile.
+  /// @error as send_after().
+  template <class Self = void>
+    requires detail::SelfHandles<Self, IdleTimeout>
+  Status idle_timeout(Duration after) {
+    return worker_->set_idle_timeout(*cell_, after);
+  }
+  /// After this turn, and if no message waits by then: Actor::on_hibernate(), and the runtime frees of its record what
+  /// this actor does not use. Nothing else changes; the next message wakes it as any.
+  /// @error kUnimplemented: this actor is addressed by key; it is passivated instead.
+  Status hibernate() { return worker_->hibernate(*cell_); }
+  /// About how many bytes the runtime holds for this actor beyond its cell of 128 and its messages.
+  std::size_t record_bytes() const { return detail::Worker::record_bytes(*cell_); }
+
   // ---- the stash. Of plain actors.
 
   /// Keeps this turn's message, to be handled again after unstash_all(). What the handler returns is given to nobody:
@@ -256,6 +275,10 @@ class Context {
   }
 
   // For behaviours.
+  /// A message has been handled: idle_timeout() begins anew. For classes that handle IdleTimeout.
+  void note_message() {
+    if (cell_->extras != nullptr && cell_->extras->idle != nullptr) worker_->note_message(*cell_);
+  }
   const MessageInfo* message_info() const { return input_->type; }
   template <class M>
   M& message() const {

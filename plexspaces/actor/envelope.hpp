@@ -180,6 +180,11 @@ Envelope* make_envelope(BlockPool* pool, M&& message, std::uint32_t flags) {
 /// when it is filled.
 Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery delivery);
 
+/// On whose behalf the message was sent; null: nobody's in particular.
+inline const RequestContextPtr* request_of(const Envelope& envelope) {
+  return envelope.context != nullptr && envelope.context->request != nullptr ? &envelope.context->request : nullptr;
+}
+
 CallContext* new_context(BlockPool* pool);
 CallContext* copy_context(BlockPool* pool, const CallContext* context);
 void drop_context(BlockPool* pool, CallContext* context);

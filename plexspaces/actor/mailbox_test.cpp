@@ -194,7 +194,7 @@ Outcome send_eight(ActorRef<Desk> to) {
   return outcome;
 }
 
-TEST_P(PolicyTest, AFullMailboxDoesWhatItsPolicySaysAndEveryDropIsCounted) {  // INV-M3
+TEST_P(PolicyTest, AFullMailboxDoesWhatItsPolicySaysAndEveryDropIsCounted_INV_M3) {
   auto [overflow, local] = GetParam();
   MailboxOptions mailbox{.messages_max = 5, .overflow = overflow};
   Outcome outcome;
@@ -233,7 +233,7 @@ TEST_P(PolicyTest, AFullMailboxDoesWhatItsPolicySaysAndEveryDropIsCounted) {  //
   EXPECT_EQ(runtime_.dead_letters().front().message_type, "Item");
 }
 
-TEST_P(PolicyTest, AnAskToAFullMailboxLearnsItByAnErrorWhateverThePolicy) {  // INV-M3
+TEST_P(PolicyTest, AnAskToAFullMailboxLearnsItByAnErrorWhateverThePolicy_INV_M3) {
   auto [overflow, local] = GetParam();
   MailboxOptions mailbox{.messages_max = 2, .overflow = overflow};
   Answered oldest, newest;
@@ -292,7 +292,7 @@ std::vector<PolicyCase> all_policies() {
 
 INSTANTIATE_TEST_SUITE_P(Each, PolicyTest, testing::ValuesIn(all_policies()), name_of);
 
-TEST_F(MailboxTest, TheBytesOfOneActorsMailboxAreBoundedAlsoForMessagesOfMegabytes) {  // INV-M3
+TEST_F(MailboxTest, TheBytesOfOneActorsMailboxAreBoundedAlsoForMessagesOfMegabytes_INV_M3) {
   auto receiver = desk({.bytes_max = 20u << 20});
   settle();
   int told = 0;
@@ -305,7 +305,7 @@ TEST_F(MailboxTest, TheBytesOfOneActorsMailboxAreBoundedAlsoForMessagesOfMegabyt
   EXPECT_EQ(runtime_.mailbox_size(receiver.id()).bytes, 0u);
 }
 
-TEST_F(MailboxTest, AStalledActorThatDropsTheOldestKeepsTheNewestOfAnyNumber) {  // INV-M3
+TEST_F(MailboxTest, AStalledActorThatDropsTheOldestKeepsTheNewestOfAnyNumber_INV_M3) {
   auto receiver = desk({.messages_max = 10, .overflow = Overflow::kDropOldest});
   ASSERT_TRUE(receiver.tell(Nap{1}));
   settle();
@@ -320,7 +320,7 @@ TEST_F(MailboxTest, AStalledActorThatDropsTheOldestKeepsTheNewestOfAnyNumber) { 
   EXPECT_EQ(dead(DeadLetterReason::kDroppedOldest), 990u);
 }
 
-TEST_F(MailboxTest, WhatLinksAndTimersOweAnActorIsNeverDropped) {  // INV-M8
+TEST_F(MailboxTest, WhatLinksAndTimersOweAnActorIsNeverDropped_INV_M8) {
   ActorRef<Desk> receiver;
   perform(desk(), [&](Context& ctx) {
     receiver = *ctx.spawn_with<Desk>({.mailbox = {.messages_max = 2, .overflow = Overflow::kDropOldest}}, stage_);
@@ -422,7 +422,7 @@ TEST_F(MailboxTest, ATimersMessageHasThePriorityOfItsTypeAndContinueWithComesBef
 }
 
 // A sender that sends a random number of messages in a turn, of random levels.
-TEST(MailboxSimulationTest, EachSenderAndLevelStaysInOrderAndNobodyWaitsTooLongWhileAllMove) {  // INV-M1
+TEST(MailboxSimulationTest, EachSenderAndLevelStaysInOrderAndNobodyWaitsTooLongWhileAllMove_INV_M1) {
   std::uint64_t moves = 0;
   EXPECT_TRUE(rc::check([&] {
     auto seed = *rc::gen::arbitrary<std::uint64_t>();
@@ -575,7 +575,7 @@ class SendTest : public MailboxTest {
   }
 };
 
-TEST_F(SendTest, ThoseThatWaitGetRoomInTheOrderInWhichTheyCame) {  // INV-M1, INV-M3
+TEST_F(SendTest, ThoseThatWaitGetRoomInTheOrderInWhichTheyCame_INV_M1_INV_M3) {
   auto receiver = busy(10);
   std::vector<std::shared_ptr<Sent>> sent;
   for (int i = 1; i <= 6; ++i) {
@@ -742,7 +742,7 @@ TEST_F(SendTest, AMessageThatNeverFitsIsRefusedAtOnce) {
   EXPECT_EQ(status->error().code(), Code::kResourceExhausted);
 }
 
-TEST(MailboxSimulationTest, WhatASenderIsToldIsWhatHappensWhateverTheInterleaving) {  // INV-M1, INV-M3
+TEST(MailboxSimulationTest, WhatASenderIsToldIsWhatHappensWhateverTheInterleaving_INV_M1_INV_M3) {
   std::uint64_t moves = 0, in_vain = 0, let_in = 0;
   EXPECT_TRUE(rc::check([&] {
     auto seed = *rc::gen::arbitrary<std::uint64_t>();
@@ -1070,6 +1070,312 @@ TEST_F(DeadLetterTest, EachDropIsCountedByItsReasonAndKeptWithTenantAndTrace) {
     tell(full.id(), Urgent{});
     expect_one(DeadLetterReason::kDroppedNewest, "Urgent", full.id());
   }
+}
+
+TEST_F(DeadLetterTest, AReplyThatComesTooLateIsOneOfTheTenantThatAsked) {
+  auto slow = desk();
+  auto asker = desk();
+  stage_.waiting_steps.emplace_back([&](Context& ctx) -> Task<> {
+    Wanted wanted{5};
+    auto answer = co_await ctx.ask(slow, wanted, 1s);
+    EXPECT_EQ(answer.error().code(), Code::kDeadlineExceeded);
+  });
+  // The question is taken by a turn that then lasts longer than the asker waits.
+  struct Slow : GenServer<Slow, Wanted> {
+    Task<std::string> handle(const Wanted&, Context& ctx) {
+      co_await ctx.sleep(5s);
+      co_return "late";
+    }
+  };
+  slow = ActorRef<Desk>(runtime_.node_id(), runtime_.spawn<Slow>("")->id());
+  tell(asker.id(), DoAndWait{0});
+  settle(10s);
+  expect_one(DeadLetterReason::kLateReply, "Wanted", asker.id());
+}
+
+TEST_F(DeadLetterTest, AnAskOfAnActorThatIsNotTakenIsADeadLetterToo) {
+  auto full = napping({.messages_max = 1});
+  ASSERT_TRUE(full.tell(Item{}));
+  auto gone = desk();
+  runtime_.kill(gone.id());
+  settle();
+  std::vector<Code> codes;
+  stage_.waiting_steps.emplace_back([&](Context& ctx) -> Task<> {
+    for (ActorRef<Desk> to : {full, gone}) {
+      Question question{1};
+      auto answer = co_await ctx.ask(to, question, 1h);
+      codes.push_back(answer.error().code());
+    }
+  });
+  tell(desk().id(), DoAndWait{0});
+  settle();
+  EXPECT_EQ(codes, (std::vector{Code::kResourceExhausted, Code::kNotFound}));
+  EXPECT_EQ(dead(DeadLetterReason::kMailboxFull), 1u);
+  expect_one(DeadLetterReason::kNoActor, "Question", gone.id());
+}
+
+// ---- time to live --------------------------------------------------------------------------------------------------
+
+TEST_F(DeadLetterTest, AMessageThatHasOutlivedItsTimeIsNotHandledAndCounted) {
+  auto receiver = napping();  // for 100 s
+  EXPECT_TRUE(receiver.tell(Item{1}, Ttl{10s}));
+  EXPECT_TRUE(receiver.tell(Item{2}, Ttl{1'000s}));
+  perform(desk(), [&](Context& ctx) {
+    EXPECT_TRUE(ctx.tell(receiver, Item{3}, Ttl{10s}));
+    EXPECT_TRUE(ctx.tell(receiver, Item{4}, Ttl{1'000s}));
+  });
+  settle(200s);
+  EXPECT_EQ(stage_.seen, (Numbers{2, 4}));
+  EXPECT_EQ(dead(DeadLetterReason::kExpired), 2u);
+}
+
+TEST_F(DeadLetterTest, TheTimeToLiveEndsWhereTheTurnBegins) {
+  auto other = desk();
+  auto receiver = desk();
+  Answered answer;
+  stage_.waiting_steps.emplace_back([&](Context& ctx) -> Task<> {
+    EXPECT_EQ(ctx.deadline(), kNever);
+    co_await ctx.sleep(10s);
+    Question question{7};
+    Answered::value_type result = co_await ctx.ask(other, question, 1h);
+    answer = std::move(result);
+  });
+  EXPECT_TRUE(receiver.tell(DoAndWait{0}, Ttl{1s}));
+  settle(20s);
+  ASSERT_TRUE(answer);
+  EXPECT_EQ(*answer, 70);
+}
+
+// ---- large messages ------------------------------------------------------------------------------------------------
+
+TEST_F(DeadLetterTest, AMessageOverTheLimitIsRefusedOnEachWay) {
+  DeadLetterTest sim({.message_bytes_max = 10'000});
+  auto receiver = sim.desk();
+  sim.settle();
+  Blob large{std::string(10'000, 'x')}, fitting{std::string(9'000, 'x')};
+  EXPECT_EQ(receiver.tell(large).error().domain(), "PLX-ACT-0048");
+  EXPECT_EQ(receiver.tell(large, Ttl{1s}).error().domain(), "PLX-ACT-0048");
+  auto asked = sim.ask(receiver, large);
+  std::vector<std::string> inside;
+  sim.perform(sim.desk(), [&](Context& ctx) {
+    inside.push_back(ctx.tell(receiver, large).error().domain());
+    inside.push_back(ctx.tell(receiver, large, Ttl{1s}).error().domain());
+  });
+  sim.begin(sim.desk(), [&](Context& ctx) -> Task<> {
+    auto answer = co_await ctx.ask(receiver, large, 1h);
+    inside.push_back(answer.error().domain());
+    Status sent = co_await ctx.send(receiver, large, 1h);
+    inside.push_back(sent.error().domain());
+  });
+  sim.settle();
+  EXPECT_EQ(inside, std::vector<std::string>(4, "PLX-ACT-0048"));
+  ASSERT_TRUE(*asked);
+  EXPECT_EQ((*asked)->error().domain(), "PLX-ACT-0048");
+  EXPECT_EQ(sim.dead(DeadLetterReason::kTooLarge), 7u);
+  EXPECT_EQ(sim.stage_.seen.size(), 0u);
+  auto fits = sim.ask(receiver, fitting);
+  sim.settle();
+  ASSERT_TRUE(*fits);
+  EXPECT_EQ(**fits, 9'000);
+}
+
+TEST_F(DeadLetterTest, AReplyOverTheLimitIsAnErrorToTheAskerAlsoWhenItIsDeferred) {
+  DeadLetterTest sim({.message_bytes_max = 10'000});
+  struct Deferring : GenServer<Deferring, Wanted> {
+    NoReply handle(const Wanted& m, Context& ctx) {
+      ctx.defer<Wanted>().reply(std::string(m.bytes, 'x'));
+      return {};
+    }
+  };
+  auto plain = sim.desk();
+  ActorRef<Desk> deferring(sim.runtime_.node_id(), sim.runtime_.spawn<Deferring>("")->id());
+  for (auto to : {plain, deferring}) {
+    auto large = sim.ask(to, Wanted{10'000}), fitting = sim.ask(to, Wanted{9'000});
+    sim.settle();
+    ASSERT_TRUE(*large && *fitting);
+    EXPECT_EQ((*large)->error().domain(), "PLX-ACT-0048");
+    EXPECT_EQ((*fitting)->value().size(), 9'000u);
+  }
+}
+
+// ---- producers that are too fast (INV-M3) --------------------------------------------------------------------------
+
+TEST(MailboxSimulationTest, AProducerTenTimesTooFastFindsABoundedMailboxWhateverThePolicy_INV_M3) {
+  for (Overflow overflow : {Overflow::kReject, Overflow::kBlock, Overflow::kDropNewest, Overflow::kDropOldest}) {
+    for (std::uint64_t seed = 0; seed < 5; ++seed) {
+      MailboxTest sim(seed);
+      constexpr std::uint32_t kBound = 50;
+      constexpr std::uint64_t kBytesBound = 64 * 300;
+      auto slow = sim.desk({.messages_max = kBound, .bytes_max = kBytesBound, .overflow = overflow});
+      sim.stage_.waiting_steps.emplace_back([&](Context& ctx) -> Task<> { co_await ctx.sleep(10ms); });
+      int told = 0, refused = 0;
+      std::uint64_t most = 0, most_bytes = 0;
+      // From a worker and from outside, each ten messages in the time of one.
+      auto produce = [&] {
+        for (int i = 0; i < 10; ++i) {
+          bool large = sim.world_.random.one_in(4);
+          Status status = large ? slow.tell(Blob{std::string(2'000, 'x')}) : slow.tell(DoAndWait{0});
+          (status ? told : refused) += 1;
+        }
+        MailboxSize size = sim.runtime_.mailbox_size(slow.id());
+        most = std::max(most, size.messages);
+        most_bytes = std::max(most_bytes, size.bytes);
+      };
+      auto producer = sim.desk();
+      for (int round = 0; round < 100; ++round) {
+        produce();
+        sim.perform(producer, [&](Context&) { produce(); });
+        sim.settle(10ms);
+      }
+      std::uint64_t factor = overflow == Overflow::kDropOldest ? 3 : 2;
+      EXPECT_LE(most, factor * kBound);
+      EXPECT_LE(most_bytes, factor * kBytesBound);
+      EXPECT_GE(most, kBound / 10);
+      sim.settle(100s);
+      // Each message was handled, or its drop counted.
+      std::uint64_t dropped = sim.dead(DeadLetterReason::kMailboxFull) + sim.dead(DeadLetterReason::kDroppedNewest) +
+                              sim.dead(DeadLetterReason::kDroppedOldest);
+      EXPECT_GT(dropped, 1'000u);
+      EXPECT_EQ(sim.runtime_.mailbox_size(slow.id()).messages, 0u);
+      bool tells = overflow == Overflow::kReject || overflow == Overflow::kBlock;
+      if (tells) {
+        EXPECT_EQ(dropped, static_cast<std::uint64_t>(refused));
+      } else {
+        EXPECT_EQ(refused, 0);
+      }
+    }
+  }
+}
+
+// On real threads: the consumer stands still until the producers have pushed far more than it may hold.
+class Consumer : public GenServer<Consumer, Do, Item, Question> {
+ public:
+  Consumer(std::promise<void>& started, std::shared_future<void> released)
+      : started_(started), released_(std::move(released)) {}
+  void handle(const Do&, Context&) {
+    started_.set_value();
+    released_.wait();
+  }
+  void handle(const Item& m, Context&) {
+    if (m.number <= last_[m.number / 1'000'000]) ++disorder_;
+    last_[m.number / 1'000'000] = m.number;
+    ++handled_;
+  }
+  // The number handled; -1 when one came out of order.
+  std::int64_t handle(const Question&, Context&) const { return disorder_ > 0 ? -1 : handled_; }
+
+ private:
+  std::promise<void>& started_;
+  std::shared_future<void> released_;
+  std::map<std::int64_t, std::int64_t> last_;
+  std::int64_t handled_ = 0, disorder_ = 0;
+};
+
+class Producer : public GenServer<Producer, Do> {
+ public:
+  Producer(ActorRef<Consumer> to, std::int64_t index, std::atomic<int>& done) : to_(to), index_(index), done_(done) {}
+  void handle(const Do&, Context& ctx) {
+    for (int i = 0; i < 100; ++i) static_cast<void>(to_.tell(Item{index_ * 1'000'000 + ++sent_}));
+    if (sent_ < 5'000)
+      static_cast<void>(ctx.self<Producer>().tell(Do{}));
+    else
+      ++done_;
+  }
+
+ private:
+  ActorRef<Consumer> to_;
+  std::int64_t index_, sent_ = 0;
+  std::atomic<int>& done_;
+};
+
+TEST(MailboxStressTest, ProducersOnRealThreadsFindABoundedMailboxWhateverThePolicy_INV_M3_INV_M1) {
+  for (Overflow overflow : {Overflow::kReject, Overflow::kDropNewest, Overflow::kDropOldest}) {
+    env::PosixExecutor executor({.workers = 3});
+    Types types;
+    Runtime runtime(executor, types);
+    ASSERT_TRUE(runtime.start());
+    constexpr std::uint32_t kBound = 100;
+    constexpr int kProducers = 4, kThreads = 2, kEach = 5'000;
+    std::promise<void> started, release;
+    auto consumer = runtime.spawn<Consumer>({.mailbox = {.messages_max = kBound, .overflow = overflow}}, started,
+                                            release.get_future().share());
+    ASSERT_TRUE(consumer && consumer->tell(Do{}));
+    started.get_future().wait();  // its worker is held from here on; the actors on it wait too
+    std::atomic<int> done{0};
+    std::vector<ActorRef<Producer>> producers;
+    for (int i = 0; i < kProducers; ++i) {
+      producers.push_back(*runtime.spawn<Producer>("", *consumer, i, done));
+      ASSERT_TRUE(producers.back().tell(Do{}));
+    }
+    std::atomic<std::uint64_t> most{0};
+    std::vector<std::thread> threads;
+    for (int t = 0; t < kThreads; ++t)
+      threads.emplace_back([&, t] {
+        for (int i = 1; i <= kEach; ++i) {
+          static_cast<void>(consumer->tell(Item{(kProducers + t) * 1'000'000 + i}));
+          std::uint64_t size = runtime.mailbox_size(consumer->id()).messages;
+          std::uint64_t seen = most.load();
+          while (size > seen && !most.compare_exchange_weak(seen, size)) {
+          }
+        }
+      });
+    for (auto& thread : threads) thread.join();
+    // What each thread may push between its look and another's is beyond the limits.
+    EXPECT_LE(most, 3 * kBound + kProducers + kThreads);
+    EXPECT_GE(most, kBound);
+    release.set_value();
+    auto count = [&] { return consumer->ask(Question{}, 60s); };
+    Result<std::int64_t> handled = count();
+    for (int i = 0; i < 1'000'000 && (!handled || *handled >= 0); ++i) {
+      RuntimeStats stats = runtime.stats();
+      std::uint64_t dropped = stats.dead(DeadLetterReason::kMailboxFull) +
+                              stats.dead(DeadLetterReason::kDroppedNewest) +
+                              stats.dead(DeadLetterReason::kDroppedOldest);
+      handled = count();  // an ask may itself find the mailbox full, or be dropped
+      if (handled && done == kProducers &&
+          *handled + static_cast<std::int64_t>(dropped) >= (kProducers + kThreads) * kEach)
+        break;
+    }
+    ASSERT_TRUE(handled);
+    EXPECT_GT(*handled, 0);
+    EXPECT_LT(*handled, (kProducers + kThreads) * kEach);
+    executor.stop();
+  }
+}
+
+TEST(MailboxStressTest, AThreadThatSendsWaitsForRoomAndNothingIsLost_INV_M3) {
+  env::PosixExecutor executor({.workers = 2});
+  Types types;
+  Runtime runtime(executor, types);
+  ASSERT_TRUE(runtime.start());
+  std::promise<void> started, release;
+  auto consumer = runtime.spawn<Consumer>({.mailbox = {.messages_max = 10, .overflow = Overflow::kBlock}}, started,
+                                          release.get_future().share());
+  ASSERT_TRUE(consumer->tell(Do{}));
+  started.get_future().wait();
+  constexpr int kThreads = 3, kEach = 500;
+  std::atomic<int> sent{0};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < kThreads; ++t)
+    threads.emplace_back([&, t] {
+      for (int i = 1; i <= kEach; ++i) sent += consumer->send(Item{t * 1'000'000 + i}, 60s) ? 1 : 0;
+    });
+  while (sent < 10) std::this_thread::yield();
+  // The mailbox is full and its actor stands still: who waits no time learns that at once.
+  EXPECT_EQ(consumer->send(Item{9'000'001}, 0s).error().code(), Code::kDeadlineExceeded);
+  EXPECT_EQ(consumer->tell(Item{9'000'002}).error().domain(), "PLX-ACT-0041");
+  release.set_value();
+  for (auto& thread : threads) thread.join();
+  EXPECT_EQ(sent, kThreads * kEach);
+  Result<std::int64_t> handled = consumer->ask(Question{}, 60s);
+  while (!handled && handled.error().code() == Code::kResourceExhausted)  // full still
+    handled = consumer->ask(Question{}, 60s);
+  EXPECT_EQ(handled, kThreads * kEach);
+  runtime.stop(consumer->id());
+  while (consumer->ask(Question{}, 60s)) {
+  }
+  EXPECT_EQ(consumer->send(Item{1}, 60s).error().code(), Code::kNotFound);
+  executor.stop();
 }
 
 }  // namespace

@@ -32,6 +32,8 @@ std::size_t dynamic_bytes(const ValueType& type, const void* value) {
         bytes += type.element->size + dynamic_bytes(*type.element, type.list->at(value, i));
       return bytes;
     }
+    case Kind::kOpaque:
+      return type.opaque->bytes(value);
     default:
       return 0;
   }

@@ -15,13 +15,18 @@ struct MessageInfo {
   const ValueType* reply;
   void (*destroy)(void* value);        // null when there is nothing to do
   void (*destroy_reply)(void* value);  // null when there is nothing to do
+  bool own = false;                    // a behaviour's to itself: with its actor it goes, and is no dead letter
 };
 
-/// Bytes that a value holds outside of itself: text, lists and what they hold. Of a protobuf class: 0, it does not
-/// tell.
+/// Bytes that a value holds outside of itself: text, lists and what they hold. Of a protobuf class: the
+/// length of its encoding.
 std::size_t dynamic_bytes(const ValueType& type, const void* value);
 
 namespace detail {
+
+/// Of a type M with `static constexpr bool kOwn = true`: see MessageInfo::own.
+template <class M>
+inline constexpr bool kOwnMessage = requires { requires M::kOwn; };
 
 template <class T>
 constexpr void (*destroyer())(void*) {
@@ -33,7 +38,7 @@ constexpr void (*destroyer())(void*) {
 
 template <class M>
 inline const MessageInfo kMessageInfo{&value_type_of<M>(), &value_type_of<ReplyOf<M>>(), destroyer<M>(),
-                                      destroyer<ReplyOf<M>>()};
+                                      destroyer<ReplyOf<M>>(), kOwnMessage<M>};
 
 }  // namespace detail
 

@@ -15,6 +15,7 @@ const MessageInfo kLinkOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kUnlinkOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kExitOrder{nullptr, nullptr, destroyer<ExitSignal>(), nullptr};
 const MessageInfo kSendOrder{nullptr, nullptr, destroyer<SendOffer>(), nullptr};
+const MessageInfo kHibernateOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kTickOrder{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kParentExitOrder{nullptr, nullptr, destroyer<ExitReason>(), nullptr};
 
@@ -57,7 +58,7 @@ Envelope* make_parent_exit_order(BlockPool* pool, ExitReason reason) {
 }
 
 bool is_user_order(const Envelope& envelope) {
-  return envelope.type == &kTickOrder || envelope.type == &kParentExitOrder;
+  return envelope.type == &kTickOrder || envelope.type == &kParentExitOrder || envelope.type->own;
 }
 
 Envelope* make_send_order(BlockPool* pool, SendOffer offer) {

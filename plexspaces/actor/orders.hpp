@@ -40,6 +40,7 @@ extern const MessageInfo kLinkOrder;       // WatchOrder
 extern const MessageInfo kUnlinkOrder;     // WatchOrder
 extern const MessageInfo kExitOrder;       // ExitSignal
 extern const MessageInfo kSendOrder;       // SendOffer
+extern const MessageInfo kHibernateOrder;  // none
 // In the user lane, in their turn among the messages:
 extern const MessageInfo kTickOrder;        // TimerRef: a timer is due
 extern const MessageInfo kParentExitOrder;  // ExitReason: the parent of an actor that traps exits has ended or ends it
@@ -54,7 +55,7 @@ Envelope* make_send_order(BlockPool* pool, SendOffer offer);  // an ask, without
 
 /// Whether it is an order of another actor, who must learn when it finds nobody.
 bool is_peer_order(const Envelope& envelope);
-/// Whether it is an order of the user lane.
+/// Whether it is an order of the user lane, or a behaviour's message to itself, which is one to everybody else.
 bool is_user_order(const Envelope& envelope);
 
 }  // namespace plexspaces::detail

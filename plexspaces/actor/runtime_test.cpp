@@ -405,7 +405,7 @@ class Impatient : public GenServer<Impatient<Below>, Relay, Get> {
   std::int64_t ended_waits_ = 0;
 };
 
-TEST(RuntimeSimulationTest, AnAskTimesOutAtItsDeadlineAndTheDeadlineReachesEveryActorBelow) {  // INV-M2
+TEST(RuntimeSimulationTest, AnAskTimesOutAtItsDeadlineAndTheDeadlineReachesEveryActorBelow_INV_M2) {
   for (std::uint64_t seed = 0; seed < 20; ++seed) {
     SimulatedRuntime sim(seed);
     auto mute = sim.runtime.spawn<Mute>("");
@@ -424,6 +424,59 @@ TEST(RuntimeSimulationTest, AnAskTimesOutAtItsDeadlineAndTheDeadlineReachesEvery
   }
 }
 
+// Answers after a while, with what it was asked.
+class Sleepy : public GenServer<Sleepy, Relay> {
+ public:
+  explicit Sleepy(sim::World& world) : world_(world) {}
+  Task<std::int64_t> handle(const Relay& m, Context& ctx) {
+    co_await ctx.sleep(std::chrono::milliseconds(world_.random.below(100)));
+    co_return m.by;
+  }
+
+ private:
+  sim::World& world_;
+};
+
+// Asks one after the other, each for a short time only.
+class Hasty : public GenServer<Hasty, Start> {
+ public:
+  struct Seen {
+    int right = 0, wrong = 0, late = 0;
+  };
+  Hasty(sim::World& world, std::vector<ActorRef<Sleepy>> below, Seen& seen)
+      : world_(world), below_(std::move(below)), seen_(seen) {}
+  Task<> handle(const Start&, Context& ctx) {
+    for (std::int64_t i = 0; i < 30; ++i) {
+      Relay request{i};
+      ActorRef<Sleepy> to = below_[world_.random.below(below_.size())];
+      auto answer = co_await ctx.ask(to, request, 50ms);
+      ++(!answer ? seen_.late : *answer == i ? seen_.right : seen_.wrong);
+    }
+  }
+
+ private:
+  sim::World& world_;
+  std::vector<ActorRef<Sleepy>> below_;
+  Seen& seen_;
+};
+
+TEST(RuntimeSimulationTest, ALateReplyIsNotGivenToALaterAsk_INV_M2) {
+  EXPECT_TRUE(rc::check([] {
+    SimulatedRuntime sim(*rc::gen::arbitrary<std::uint64_t>(),
+                         {.move_every_turns = *rc::gen::inRange<std::size_t>(0, 4)});
+    std::vector<ActorRef<Sleepy>> below;
+    for (int i = 0; i < 5; ++i) below.push_back(*sim.runtime.spawn<Sleepy>("", sim.world));
+    Hasty::Seen seen;
+    static_cast<void>(sim.runtime.spawn<Hasty>("", sim.world, below, seen)->tell(Start{}));
+    sim.executor.run_for(1h, 1'000'000);
+    RC_ASSERT(seen.right + seen.late == 30);
+    RC_ASSERT(seen.right > 0 && seen.late > 0);
+    RC_ASSERT(sim.runtime.stats().dead(DeadLetterReason::kLateReply) +
+                  sim.runtime.stats().dead(DeadLetterReason::kExpired) >
+              0);
+  }));
+}
+
 TEST(RuntimeSimulationTest, AMessageWhoseDeadlineHasPassedIsNotHandled) {
   SimulatedRuntime sim(8);
   auto counter = sim.runtime.spawn<Counter>("");
@@ -434,7 +487,7 @@ TEST(RuntimeSimulationTest, AMessageWhoseDeadlineHasPassedIsNotHandled) {
   EXPECT_EQ(sim.runtime.stats().dead(DeadLetterReason::kExpired), 1u);
 }
 
-TEST(RuntimeSimulationTest, AFullMailboxRefusesAndNothingIsLostSilently) {  // INV-M3
+TEST(RuntimeSimulationTest, AFullMailboxRefusesAndNothingIsLostSilently_INV_M3) {
   SimulatedRuntime sim(9, {.mailbox_messages_max = 100});
   auto counter = sim.runtime.spawn<Counter>("");
   std::size_t accepted = 0;
@@ -451,7 +504,7 @@ TEST(RuntimeSimulationTest, AFullMailboxRefusesAndNothingIsLostSilently) {  // I
   EXPECT_EQ(**sim.ask(*counter, Get{}), 100);
 }
 
-TEST(RuntimeSimulationTest, TheBytesOfAMailboxAreBoundedToo) {  // INV-M3
+TEST(RuntimeSimulationTest, TheBytesOfAMailboxAreBoundedToo_INV_M3) {
   SimulatedRuntime sim(10, {.mailbox_bytes_max = 64 * 20});
   auto counter = sim.runtime.spawn<Counter>("");
   std::size_t accepted = 0;
@@ -460,7 +513,7 @@ TEST(RuntimeSimulationTest, TheBytesOfAMailboxAreBoundedToo) {  // INV-M3
   EXPECT_GE(accepted, 19u);
 }
 
-TEST(RuntimeSimulationTest, TextCountsInTheBytesOfAMailbox) {  // INV-M3
+TEST(RuntimeSimulationTest, TextCountsInTheBytesOfAMailbox_INV_M3) {
   SimulatedRuntime sim(12, {.mailbox_bytes_max = 100'000});
   auto counter = sim.runtime.spawn<Counter>("");
   std::size_t accepted = 0;
@@ -563,7 +616,7 @@ class Spammer : public GenServer<Spammer, Start> {
   std::uint32_t index_, count_, sent_ = 0;
 };
 
-TEST(RuntimeSimulationTest, MessagesOfEachPairArriveInOrderWhileBothMove) {  // INV-M1
+TEST(RuntimeSimulationTest, MessagesOfEachPairArriveInOrderWhileBothMove_INV_M1) {
   EXPECT_TRUE(rc::check([] {
     auto seed = *rc::gen::arbitrary<std::uint64_t>();
     auto move_every = *rc::gen::inRange<std::size_t>(1, 8);
@@ -578,7 +631,7 @@ TEST(RuntimeSimulationTest, MessagesOfEachPairArriveInOrderWhileBothMove) {  // 
   }));
 }
 
-TEST(RuntimeStressTest, MessagesOfEachPairArriveInOrderOnRealThreadsWhileBothMove) {  // INV-M1
+TEST(RuntimeStressTest, MessagesOfEachPairArriveInOrderOnRealThreadsWhileBothMove_INV_M1) {
   for (std::size_t move_every : {1u, 3u, 17u}) {
     env::PosixExecutor executor({.workers = 4});
     Types types;
@@ -619,7 +672,7 @@ TEST(RuntimeStressTest, NoWakeUpIsLostWhileAnIdleActorMoves) {
 }
 
 // Actors that are started, asked from several threads, and ended, while others look them up.
-TEST(RuntimeStressTest, StartingAskingAndEndingFromManyThreadsLosesNoAnswer) {  // INV-M2
+TEST(RuntimeStressTest, StartingAskingAndEndingFromManyThreadsLosesNoAnswer_INV_M2) {
   env::PosixExecutor executor({.workers = 3});
   Types types;
   Runtime runtime(executor, types);

@@ -260,9 +260,11 @@ void Worker::append_system(Cell& cell, Envelope* envelope) {
 }
 
 Sent Worker::push_local(Cell& cell, Envelope* envelope) {
+#ifndef PLX_BUG_PUSH_BEFORE_DRAIN
   // Before the first push to the plain list: see Cell.
   if (Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) [[unlikely]]
     drain(cell);
+#endif
   if (envelope->is(Envelope::kSystem)) [[unlikely]] {
     append_system(cell, envelope);
     if ((cell.flags & Cell::kScheduled) == 0) schedule(cell);
@@ -318,6 +320,9 @@ Sent Worker::push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* en
   std::uint64_t messages = (before / kForeignMessage) + cell.queued.load(std::memory_order_relaxed);
   std::uint64_t units = (before & kForeignUnitsMask) + cell.queued_units.load(std::memory_order_relaxed);
   bool full = messages >= kind.messages_max || units + envelope->charge > kind.units_max;
+#ifdef PLX_BUG_MAILBOX_UNBOUNDED_ELSEWHERE
+  full = false;
+#endif
   if (full && !envelope->is(Envelope::kSystem)) [[unlikely]] {
     // With kDropOldest the home worker makes room when it takes what is on the way, or trim_inbox() does.
     if (kind.overflow != Overflow::kDropOldest || envelope->charge > kind.units_max) {

@@ -109,6 +109,12 @@ class Worker final : public env::Worker {
   void unstash_all(Context& context);
   void retry_stashed(Cell& cell);
 
+  // Rest.
+  Status set_idle_timeout(Cell& cell, Duration after);
+  void note_message(Cell& cell);  // of an actor with an idle timeout
+  Status hibernate(Cell& cell);
+  static std::size_t record_bytes(const Cell& cell);
+
   // Links, monitors and exits of the actor whose turn this is: see Context.
   Result<MonitorRef> monitor(Cell& cell, NodeId node, ActorId target);
   void demonitor(Cell& cell, MonitorRef monitor);
@@ -229,7 +235,7 @@ class Worker final : public env::Worker {
   void run_through_facets(Cell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(Cell& cell, Envelope* envelope);
   Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
-  void inherit_request(Envelope& envelope);
+  void inherit_request(Envelope& envelope, const RequestContextPtr& request);
   void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
   bool expired(Cell& cell, Envelope* envelope);
   void answer_or_drop(Envelope* request, const Error& error);
@@ -263,6 +269,8 @@ class Worker final : public env::Worker {
   void drop_timers(ActorTimers& timers);
   static void timer_fired(Timer& fired, void* worker);
   void tick(Cell& cell, TimerRef ref);
+  bool was_active(Cell& cell, ActorTimer& timer);
+  void hibernate_now(Cell& cell, Envelope* order);
   bool take_timers_off(Cell& cell);
   void put_timers_on(Cell& cell);
   void handle(Cell& cell, Envelope* envelope);

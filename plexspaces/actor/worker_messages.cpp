@@ -43,7 +43,7 @@ Status Worker::continue_with(Cell& cell, Envelope* message) {
   EnvelopePtr owned(message, {&pool_});
   PLX_TRY_STATUS(check_own_message(cell, *message->type));
   message->set_sender(cell.id());
-  if (request_ != nullptr) inherit_request(*message);
+  if (request_ != nullptr) inherit_request(*message, *request_);
   prepend_any(cell, owned.release());
   schedule_if_runnable(cell);
   return {};
@@ -73,6 +73,7 @@ Status Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sen
 }
 
 Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
+  if (envelope->charge > runtime_.message_units_max()) return refuse_large(to, envelope);
   envelope->context = new_context(&pool_);
   envelope->context->until_handled = true;
   envelope->context->deadline = saturating_add(now_, within);
@@ -98,7 +99,7 @@ Status Worker::refuse_large(ActorId to, Envelope* envelope) {
 Status Worker::tell(ActorId to, Envelope* envelope) {
   if (running_ != nullptr) {
     envelope->set_sender(running_->id());
-    if (request_ != nullptr) inherit_request(*envelope);
+    if (request_ != nullptr) inherit_request(*envelope, *request_);
     if (effects_ != nullptr) [[unlikely]]
       return keep(to, envelope);
   }
@@ -116,9 +117,9 @@ Status Worker::keep(std::variant<ActorId, ActorKey> to, Envelope* envelope) {
 }
 
 // What a turn sends carries on whose behalf it ran; a deadline it does not: nobody waits for it.
-void Worker::inherit_request(Envelope& envelope) {
+void Worker::inherit_request(Envelope& envelope, const RequestContextPtr& request) {
   envelope.context = new_context(&pool_);
-  envelope.context->request = *request_;
+  envelope.context->request = request;
 }
 
 Status Worker::tell(const ActorKey& to, Envelope* envelope) {
@@ -126,7 +127,7 @@ Status Worker::tell(const ActorKey& to, Envelope* envelope) {
     bury(runtime_, this, envelope, DeadLetterReason::kNoActor, {});
     return valid;
   }
-  if (request_ != nullptr) inherit_request(*envelope);
+  if (request_ != nullptr) inherit_request(*envelope, *request_);
   if (effects_ != nullptr) return keep(to, envelope);
   return runtime_.deliver(envelope);
 }
@@ -219,6 +220,8 @@ Envelope* Worker::begin_reply(Envelope* request, std::size_t bytes, std::uint32_
   std::uint32_t sink = request->flags & Envelope::kSink;
   Envelope* reply = allocate_reply(sink != 0 ? nullptr : &pool_, request->type, request->sender, request->correlation(),
                                    bytes, flags | sink);
+  // A reply that comes too late is a dead letter of that tenant.
+  if (request_of(*request) != nullptr && sink == 0) inherit_request(*reply, *request_of(*request));
   request->flags &= ~(Envelope::kAsk | Envelope::kSink);
   return reply;
 }

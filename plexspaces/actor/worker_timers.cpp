@@ -7,6 +7,7 @@
 // A tick only names its timer, so cancel() is exact without a search: a tick whose timer is gone does nothing. A
 // periodic timer is armed again when its message is handled, at its next time that is still to come: an actor that
 // falls behind skips ticks instead of piling them up.
+#include <algorithm>
 #include <new>
 #include <utility>
 
@@ -31,7 +32,7 @@ constexpr std::size_t kTimerBlock = block_class(sizeof(ActorTimer));
 void ActorTimers::add(ActorTimer& timer) {
   if (free_ == kNoSlot) {
     free_ = static_cast<std::uint32_t>(slots_.size());
-    slots_.push_back({nullptr, 0, kNoSlot});
+    slots_.push_back({nullptr, generation_, kNoSlot});
   }
   std::uint32_t index = free_;
   Slot& slot = slots_[index];
@@ -49,6 +50,13 @@ void ActorTimers::remove(const ActorTimer& timer) {
   --size_;
 }
 
+void ActorTimers::shrink() {
+  if (size_ > 0) return;
+  for (const Slot& slot : slots_) generation_ = std::max(generation_, slot.generation);
+  std::vector<Slot>().swap(slots_);
+  free_ = kNoSlot;
+}
+
 Result<TimerRef> Worker::arm_timer(Cell& cell, Duration after, Duration period, Envelope* message,
                                    Envelope* (*copy)(BlockPool* pool, const Envelope& message)) {
   EnvelopePtr owned(message, {&pool_});
@@ -62,7 +70,7 @@ Result<TimerRef> Worker::arm_timer(Cell& cell, Duration after, Duration period, 
   if (extras.timers->size() >= options_.timers_max)
     return fail(Code::kResourceExhausted, "the limit timers_max of the actor is reached: cancel some", "PLX-ACT-0029");
   message->set_sender(cell.id());
-  if (request_ != nullptr) inherit_request(*message);
+  if (request_ != nullptr) inherit_request(*message, *request_);
   auto* timer = ::new (pool_.allocate(kTimerBlock)) ActorTimer;
   timer->fire = &Worker::timer_fired;
   timer->cell = &cell;
@@ -98,6 +106,7 @@ void Worker::timer_fired(Timer& fired, void* worker) {
   auto& timer = static_cast<ActorTimer&>(fired);
   auto& self = *static_cast<Worker*>(worker);
   Cell& cell = *timer.cell;
+  if (timer.idle && self.was_active(cell, timer)) return;
   timer.due = true;
   Envelope* tick = allocate_envelope(&self.pool_, sizeof(TimerRef), 0);
   tick->type = &kTickOrder;

@@ -16,10 +16,6 @@ namespace plexspaces::detail {
 
 namespace {
 
-const RequestContextPtr* request_of(const Envelope& envelope) {
-  return envelope.context != nullptr && envelope.context->request != nullptr ? &envelope.context->request : nullptr;
-}
-
 constexpr const char* kNotAnException = "an exception that is not a std::exception";
 
 }  // namespace
@@ -130,6 +126,8 @@ void Worker::system_turn(Cell& cell, Envelope* envelope) {
     ask_to_stop(cell);
   } else if (is_peer_order(*envelope)) {
     exit_turn(cell, envelope);
+  } else if (envelope->type == &kHibernateOrder) {
+    return hibernate_now(cell, envelope);
   } else if (activation != nullptr) {
     envelope->payload_as<ActivationTask>()(*activation);
   }
@@ -151,6 +149,9 @@ OpenTurn& Worker::open_turn(Context& context) {
 
 bool Worker::awaits(const Cell& cell, std::uint64_t correlation) {
   const OpenTurn* open = cell.extras->open;
+#ifdef PLX_BUG_REPLY_TO_WHOEVER_WAITS
+  correlation = open != nullptr && open->wait != nullptr ? open->wait->correlation : correlation;
+#endif
   return open != nullptr && open->wait != nullptr && open->wait->correlation == correlation;
 }
 
@@ -212,7 +213,7 @@ void Worker::drop_open_turn(Cell& cell) {
 Status Worker::run_on_start(Cell& cell) {
   cell.flags &= ~Cell::kStartHook;
   EnvelopePtr input(make_order(&pool_, kStartOrder), {&pool_});
-  if (request_ != nullptr) inherit_request(*input);
+  if (request_ != nullptr) inherit_request(*input, *request_);
   // Also within the turn of the actor that starts it.
   Cell* outer = std::exchange(running_, &cell);
   const RequestContextPtr* outer_request = std::exchange(request_, request_of(*input));

@@ -18,8 +18,8 @@ namespace plexspaces {
 
 class BehaviorTest : public testing::Test {
  protected:
-  explicit BehaviorTest(RuntimeOptions options = {})
-      : executor_(world_, {.workers = 1}), runtime_(executor_, types_, std::move(options)) {
+  explicit BehaviorTest(RuntimeOptions options = {}, std::size_t workers = 1)
+      : executor_(world_, {.workers = workers}), runtime_(executor_, types_, std::move(options)) {
     runtime_.set_log([this](const std::string& line) { log_.push_back(line); });
     EXPECT_TRUE(runtime_.start());
   }

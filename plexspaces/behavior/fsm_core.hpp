@@ -33,6 +33,7 @@ class FsmInternalEvent {
 /// A machine's message to itself: a timeout or an internal event. With neither it marks the end of the events that were
 /// received before, where timeouts of zero have their place.
 struct FsmEvent {
+  static constexpr bool kOwn = true;
   const FsmTimeout* timeout = nullptr;
   std::uint64_t timer = 0;  // which one of `timeout`; 0: none is running
   std::unique_ptr<FsmInternalEvent> event;

@@ -321,6 +321,8 @@ class GenFsm : public Actor {
   template <class M>
   static constexpr bool kHandles = (std::is_same_v<M, Es> || ...);
 
+  static_assert(!kHandles<IdleTimeout>, "a state machine has event_timeout()");
+
   static std::span<const Handler> interface() { return all_handlers().template first<sizeof...(Es)>(); }
   std::span<const Handler> handlers() const final { return all_handlers(); }
 

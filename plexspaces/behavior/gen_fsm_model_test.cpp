@@ -353,11 +353,6 @@ using namespace fsm_script;
 
 // ---- scripts by hand -----------------------------------------------------------------------------------------------
 
-constexpr int kState = kFirstTimeout + kStateTimeout;
-constexpr int kEvent = kFirstTimeout + kEventTimeout;
-constexpr int kTimeoutX = kFirstTimeout + kX;
-constexpr int kTimeoutY = kFirstTimeout + kY;
-
 class ScriptBuilder {
  public:
   explicit ScriptBuilder(std::string name) { script_.name = std::move(name); }

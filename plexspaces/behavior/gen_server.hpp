@@ -39,7 +39,9 @@ class GenServer : public Actor {
   void receive(Context& context) final {
     const MessageInfo* type = context.message_info();
     bool handled = ((type == &message_info<Ms>() ? (dispatch<Ms>(context), true) : false) || ...);
-    if (!handled) context.unhandled();
+    if (!handled) return context.unhandled();
+    if constexpr (kHandles<IdleTimeout>)
+      if (type != &message_info<IdleTimeout>()) context.note_message();
   }
 
  private:
@@ -55,13 +57,31 @@ class GenServer : public Actor {
     return detail::TaskTraits<Returned<M>>::kIsTask;
   }
 
+  // The silence after a message begins when it has been handled.
+  template <class T>
+  static Task<T> noting_its_end(Task<T> handler, Context& context) {
+    if constexpr (std::is_void_v<T>) {
+      co_await std::move(handler);
+      context.note_message();
+    } else {
+      T result = co_await std::move(handler);
+      context.note_message();
+      co_return result;
+    }
+  }
+
   template <class M>
   void dispatch(Context& context) {
     auto& self = static_cast<Self&>(*this);
     const M& message = context.message<M>();
     using R = Returned<M>;
     if constexpr (detail::TaskTraits<R>::kIsTask) {
-      context.run_task<M>([&](Context& lasting) { return self.handle(message, lasting); });
+      context.run_task<M>([&](Context& lasting) {
+        if constexpr (kHandles<IdleTimeout> && !std::is_same_v<M, IdleTimeout>)
+          return noting_its_end(self.handle(message, lasting), lasting);
+        else
+          return self.handle(message, lasting);
+      });
     } else if constexpr (std::is_same_v<R, NoReply>) {
       self.handle(message, context);
       context.must_be_deferred();

@@ -1,6 +1,7 @@
 #include "plexspaces/cli/run.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
@@ -24,6 +25,7 @@
 #include "plexspaces/http/route.hpp"
 #include "plexspaces/node/config.hpp"
 #include "plexspaces/node/node.hpp"
+#include "plexspaces/supervision/application.hpp"
 
 namespace plexspaces {
 
@@ -157,7 +159,8 @@ int run_ask(const std::string& program, const CommandLine& line, const node::Con
   return kExitOk;
 }
 
-int run_dev(const std::string& program, const node::Config& config, const Types& types) {
+int run_dev(const std::string& program, const node::Config& config, const Types& types,
+            std::vector<Application> applications) {
   env::PosixClock clock;
   TimePoint began = clock.now();
   env::StopSignals signals;
@@ -167,10 +170,17 @@ int run_dev(const std::string& program, const node::Config& config, const Types&
              fmt::format("the system allows {} open files, fewer than http.connections_max = {} needs: raise the limit "
                          "(ulimit -n {}) or lower the key",
                          allowed, config.http.connections_max, files));
-  auto node = node::Node::start(config, types, [program](const Error& error) {
+  std::atomic<bool> application_failed{false};
+  auto on_store_failure = [program](const Error& error) {
     complain(program, "the store failed, so nothing may be served any more: " + text_of(error));
     env::end_process(kExitStoreFailed);
-  });
+  };
+  auto on_application_failure = [program, &application_failed](const std::string& name, const ExitReason&) {
+    complain(program, fmt::format("the application '{}' has ended, and the node ends with it", name));
+    application_failed.store(true);
+    env::StopSignals::request_stop();
+  };
+  auto node = node::Node::start(config, types, on_store_failure, std::move(applications), on_application_failure);
   if (!node) {
     complain(program, text_of(node.error()));
     return kExitFailed;
@@ -185,12 +195,16 @@ int run_dev(const std::string& program, const node::Config& config, const Types&
   (*node)->stop(std::chrono::duration_cast<Duration>(config.node.stop_timeout * kGraceShare));
   node->reset();
   complain(program, "stopped");
-  return kExitOk;
+  return application_failed.load() ? kExitFailed : kExitOk;
 }
 
 }  // namespace
 
 int run(int argc, char** argv, const std::function<void(Types&)>& register_types) {
+  return run(argc, argv, [&](Types& types, std::vector<Application>&) { register_types(types); });
+}
+
+int run(int argc, char** argv, const std::function<void(Types&, std::vector<Application>&)>& register_program) {
   std::vector<std::string> arguments(argv, argv + argc);
   std::string program = arguments.empty() ? "plexspaces" : std::filesystem::path(arguments.front()).filename().string();
   if (!arguments.empty()) arguments.erase(arguments.begin());
@@ -215,7 +229,8 @@ int run(int argc, char** argv, const std::function<void(Types&)>& register_types
   }
 
   Types types;
-  register_types(types);
+  std::vector<Application> applications;
+  register_program(types, applications);
   if (Status mistake = types.check(); !mistake) {
     complain(program, text_of(mistake.error()));
     return kExitFailed;
@@ -239,7 +254,7 @@ int run(int argc, char** argv, const std::function<void(Types&)>& register_types
     return kExitOk;
   }
   if (line->command == Command::kActorAsk) return run_ask(program, *line, loaded->config);
-  return run_dev(program, loaded->config, types);
+  return run_dev(program, loaded->config, types, std::move(applications));
 }
 
 }  // namespace plexspaces

@@ -49,8 +49,10 @@ struct OpaqueTraits<T> {
     return protobuf_from_json(json, *static_cast<T*>(value));
   }
 
+  static std::size_t bytes(const void* value) { return static_cast<const T*>(value)->ByteSizeLong(); }
+
   static constexpr OpaqueOperations kOperations{
-      .encode = encode, .decode = decode, .to_json = to_json, .from_json = from_json};
+      .encode = encode, .decode = decode, .to_json = to_json, .from_json = from_json, .bytes = bytes};
 
   static const ValueType& get() {
     // The descriptor that owns the name lives as long as the program.

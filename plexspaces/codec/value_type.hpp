@@ -127,6 +127,7 @@ struct OpaqueOperations {
   Status (*decode)(std::string_view bytes, void* value) = nullptr;
   void (*to_json)(const void* value, std::string& out) = nullptr;
   Status (*from_json)(std::string_view json, void* value) = nullptr;
+  std::size_t (*bytes)(const void* value) = nullptr;  // about what it holds in memory, cheaply
 };
 
 }  // namespace plexspaces

@@ -1,5 +1,6 @@
 #include "plexspaces/node/node.hpp"
 
+#include <algorithm>
 #include <string_view>
 #include <utility>
 
@@ -29,10 +30,11 @@ std::unexpected<Error> with_key(const Error& error, std::string_view key, std::s
 
 bool is_loopback(std::string_view address) { return address.starts_with("127.") || address == "::1"; }
 
-RuntimeOptions runtime_options(const Config& config) {
+RuntimeOptions runtime_options(const Config& config, std::uint64_t seed) {
   RuntimeOptions options;
   options.node_name = config.node.name;
   options.mailbox_messages_max = config.runtime.mailbox_messages_max;
+  options.seed = seed;
   return options;
 }
 
@@ -57,17 +59,20 @@ struct World {
 
 // In the order of construction: each uses what stands above it, and ends before it.
 struct Node::Impl {
-  Impl(const Config& c, const Types& types, std::unique_ptr<World> w, std::unique_ptr<store::Store> opened)
+  Impl(const Config& c, const Types& types, std::unique_ptr<World> w, std::unique_ptr<store::Store> opened,
+       Applications::OnFailure on_application_failure)
       : config(c),
         world(std::move(w)),
         store(std::move(opened)),
         executor({.workers = config.runtime.workers}),
-        runtime(executor, types, runtime_options(config)),
+        runtime(executor, types, runtime_options(config, world->random.next())),
         durability_facets(runtime, *store, world->clock),
-        operations(runtime, durability_facets) {}
+        operations(runtime, durability_facets),
+        applications(runtime, std::move(on_application_failure)) {}
   ~Impl() { stop(Duration::zero()); }
 
-  Status start(OnStoreFailure on_store_failure);
+  Status start(OnStoreFailure on_store_failure, std::vector<Application> to_start);
+  Status start_http();
   void stop(Duration grace);
 
   const Config config;
@@ -77,14 +82,25 @@ struct Node::Impl {
   Runtime runtime;
   durability::Durability durability_facets;
   api::Operations operations;
+  Applications applications;
+  bool has_applications = false;
+  bool stopped = false;
   std::unique_ptr<http::Server> server;
 };
 
-Status Node::Impl::start(OnStoreFailure on_store_failure) {
+Status Node::Impl::start(OnStoreFailure on_store_failure, std::vector<Application> to_start) {
   durability_facets.on_store_failure(std::move(on_store_failure));
   PLX_TRY_STATUS(durability_facets.recover());
   PLX_TRY_STATUS(runtime.start());
   PLX_TRY_STATUS(durability_facets.resume_outbox());
+  has_applications = !to_start.empty();
+  PLX_TRY_STATUS(applications.start(std::move(to_start), kApplicationStartMax));
+  Status serving = start_http();
+  if (!serving) applications.stop(kApplicationStartMax);
+  return serving;
+}
+
+Status Node::Impl::start_http() {
   auto started = http::Server::start(executor, world->clock, server_options(config), http::Gateway(operations));
   if (!started) {
     bool about_port =
@@ -97,7 +113,10 @@ Status Node::Impl::start(OnStoreFailure on_store_failure) {
 }
 
 void Node::Impl::stop(Duration grace) {
-  if (server) server->stop(grace);
+  if (std::exchange(stopped, true)) return;
+  TimePoint due = saturating_add(executor.now(), grace);
+  if (server) server->stop(has_applications ? std::chrono::duration_cast<Duration>(grace * kRequestsShare) : grace);
+  applications.stop(std::max(Duration::zero(), due - executor.now()));
   runtime.refuse_new_work();
   // Commits that are queued are carried out; what an actor has not handled yet was acknowledged to nobody.
   executor.stop();
@@ -107,7 +126,9 @@ Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Node::~Node() = default;
 
-Result<std::unique_ptr<Node>> Node::start(const Config& config, const Types& types, OnStoreFailure on_store_failure) {
+Result<std::unique_ptr<Node>> Node::start(const Config& config, const Types& types, OnStoreFailure on_store_failure,
+                                          std::vector<Application> applications,
+                                          Applications::OnFailure on_application_failure) {
   if (!is_loopback(config.http.address))
     return with_key(Error(Code::kFailedPrecondition,
                           "without login a node listens on loopback only: use 127.0.0.1 or ::1", "PLX-NOD-0001"),
@@ -115,8 +136,9 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, const Types& typ
   auto world = std::make_unique<World>();
   auto store = store::open_sqlite(world->disk, world->random, world->clock, config.data.directory);
   if (!store) return with_key(store.error(), "data.directory", config.data.directory);
-  auto impl = std::make_unique<Impl>(config, types, std::move(world), *std::move(store));
-  PLX_TRY_STATUS(impl->start(std::move(on_store_failure)));
+  auto impl =
+      std::make_unique<Impl>(config, types, std::move(world), *std::move(store), std::move(on_application_failure));
+  PLX_TRY_STATUS(impl->start(std::move(on_store_failure), std::move(applications)));
   return std::unique_ptr<Node>(new Node(std::move(impl)));
 }
 
@@ -128,6 +150,8 @@ std::string Node::http_url() const {
 }
 
 Runtime& Node::runtime() { return impl_->runtime; }
+
+const Applications& Node::applications() const { return impl_->applications; }
 
 void Node::stop(Duration grace) { impl_->stop(grace); }
 

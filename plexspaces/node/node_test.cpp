@@ -85,6 +85,53 @@ TEST_F(NodeTest, ARestartedNodeHasItsState) {
   }
 }
 
+struct Nothing {};
+PLX_MESSAGE(Nothing);
+
+// Notes when it starts and has ended in order. Used by one worker, and by the test when that has stopped.
+class Service : public GenServer<Service, Nothing> {
+ public:
+  Service(std::vector<std::string>* events, std::string name) : events_(events), name_(std::move(name)) {}
+  Status on_start(Context&) override {
+    if (name_ == "broken") return fail(Code::kUnavailable, "no luck");
+    events_->push_back("+" + name_);
+    return {};
+  }
+  Task<> on_stop(Context&, const ExitReason&) override {
+    events_->push_back("-" + name_);
+    co_return;
+  }
+  void handle(const Nothing&, Context&) {}
+
+ private:
+  std::vector<std::string>* events_;
+  std::string name_;
+};
+
+TEST_F(NodeTest, ApplicationsStartAndStopWithTheNode) {
+  std::vector<std::string> events;
+  auto application = [&](std::string name, std::vector<std::string> after) {
+    return Application{.name = name,
+                       .tree = supervisor(name, one_for_one).child<Service>(name, permanent, {}, &events, name),
+                       .start_after = std::move(after)};
+  };
+  auto no_failure = [](const Error& error) { ADD_FAILURE() << error.to_string(); };
+  {
+    auto node = Node::start(config("n"), types_, no_failure, {application("web", {"db"}), application("db", {})});
+    ASSERT_TRUE(node) << node.error().to_string();
+    EXPECT_TRUE((*node)->applications().root("web"));
+    EXPECT_EQ(add(**node, 10), 10);
+    (*node)->stop(30s);
+    EXPECT_EQ(events, (std::vector<std::string>{"+db", "+web", "-web", "-db"}));
+  }
+  events.clear();
+  auto refused = Node::start(config("n"), types_, no_failure, {application("db", {}), application("broken", {"db"})});
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().message(), HasSubstr("application 'broken'"));
+  EXPECT_EQ(events, (std::vector<std::string>{"+db", "-db"}));
+  EXPECT_TRUE(start(config("n")));  // nothing holds the directory
+}
+
 TEST_F(NodeTest, AFailedStartLeavesNothingBehind) {
   auto first = start(config("first"));
   ASSERT_TRUE(first);

@@ -6,15 +6,20 @@
 #include <fmt/format.h>
 
 #include "plexspaces/base/hash.hpp"
+#include "plexspaces/supervision/stopping.hpp"
 
 namespace plexspaces {
 
 namespace {
 
-constexpr Duration kForEver = Duration::max();
+using detail::await_stop;
+using detail::kForEver;
+using detail::patience;
+using detail::stop_leftover;
+
 constexpr std::uint64_t kNoWait = 0;
 
-ActorRef<Actor> reference(Context& ctx, ActorId id) { return {ctx.self<Supervisor>().node(), id}; }
+ActorRef<Actor> reference(Context& ctx, ActorId id) { return {ctx.self<Actor>().node(), id}; }
 
 std::string describe(const ExitReason& reason) {
   if (reason.text.empty()) return std::string(exit_kind_name(reason.kind));
@@ -25,27 +30,6 @@ std::string describe(const ExitReason& reason) {
 void begin_stop(Context& ctx, ActorId id, Shutdown shutdown) {
   ActorRef<Actor> child = reference(ctx, id);
   static_cast<void>(shutdown == brutal_kill ? ctx.kill(child) : ctx.exit(child, ExitReason::shutdown()));
-}
-
-Duration patience(Shutdown shutdown) { return shutdown.kind == Shutdown::Kind::kTimed ? shutdown.within : kForEver; }
-
-// Waits for the end of an actor that was told to end; kills it when it takes too long.
-Task<> await_stop(Context& ctx, ActorId id, Duration within) {
-  ActorRef<Actor> child = reference(ctx, id);
-  auto ended = co_await ctx.ended(child, within);
-  if (ended) co_return;
-  static_cast<void>(ctx.kill(child));
-  auto killed = co_await ctx.ended(child, kForEver);
-  static_cast<void>(killed);
-}
-
-// Leftovers have lost their parent, whose exit they would obey, so they are stopped by the runtime.
-Task<> stop_leftover(Context& ctx, detail::Leftover left) {
-  if (left.shutdown == brutal_kill)
-    ctx.runtime().kill(left.actor);
-  else
-    ctx.runtime().stop(left.actor);
-  co_await await_stop(ctx, left.actor, patience(left.shutdown));
 }
 
 /// Stops what is left of a tree whose root did not start, when nobody above can.
@@ -70,6 +54,31 @@ Error not_simple_error(const std::string& name) {
 }
 
 }  // namespace
+
+namespace detail {
+
+Duration patience(Shutdown shutdown) { return shutdown.kind == Shutdown::Kind::kTimed ? shutdown.within : kForEver; }
+
+Task<bool> await_stop(Context& ctx, ActorId id, Duration within) {
+  ActorRef<Actor> actor = reference(ctx, id);
+  auto ended = co_await ctx.ended(actor, within);
+  if (ended) co_return true;
+  static_cast<void>(ctx.kill(actor));
+  auto killed = co_await ctx.ended(actor, kForEver);
+  static_cast<void>(killed);  // it ends in any case
+  co_return false;
+}
+
+Task<> stop_leftover(Context& ctx, Leftover left) {
+  if (left.shutdown == brutal_kill)
+    ctx.runtime().kill(left.actor);
+  else
+    ctx.runtime().stop(left.actor);
+  bool in_time = co_await await_stop(ctx, left.actor, patience(left.shutdown));
+  static_cast<void>(in_time);
+}
+
+}  // namespace detail
 
 // ---- first and last turn -------------------------------------------------------------------------------------------
 
@@ -195,7 +204,10 @@ Task<> Supervisor::stop(Context& ctx, Index at) {
   ActorId actor = children_[at].actor;
   Shutdown shutdown = children_[at].spec->shutdown();
   begin_stop(ctx, actor, shutdown);
-  co_await await_stop(ctx, actor, patience(shutdown));
+  bool in_time = co_await await_stop(ctx, actor, patience(shutdown));
+  if (!in_time)
+    ctx.runtime().log(fmt::format("the child '{}' of the supervisor '{}' did not end in {} ms and was killed",
+                                  children_[at].spec->id, spec_->name(), patience(shutdown) / 1ms));
   set_ended(at, ChildState::stopped);
 }
 
@@ -205,12 +217,17 @@ Task<> Supervisor::stop_at_once(Context& ctx) {
   TimePoint due = saturating_add(ctx.now(), patience(shutdown));
   for (Child& child : children_)
     if (child.actor) begin_stop(ctx, child.actor, shutdown);
+  std::size_t killed = 0;
   for (Index i = 0; i < children_.size(); ++i) {
     if (!children_[i].actor) continue;
     Duration left = due == kNever ? kForEver : std::max(Duration::zero(), due - ctx.now());
-    co_await await_stop(ctx, children_[i].actor, left);
+    bool in_time = co_await await_stop(ctx, children_[i].actor, left);
+    killed += in_time ? 0 : 1;
     set_ended(i, ChildState::stopped);
   }
+  if (killed > 0)
+    ctx.runtime().log(fmt::format("{} children of the supervisor '{}' did not end in {} ms and were killed", killed,
+                                  spec_->name(), patience(shutdown) / 1ms));
 }
 
 Task<> Supervisor::stop_leftovers(Context& ctx) {

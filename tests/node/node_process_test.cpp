@@ -88,6 +88,22 @@ TEST_F(NodeProcessTest, SigtermEndsItAndTheStateIsThereAfterwards) {
   }
 }
 
+TEST_F(NodeProcessTest, SigtermStopsApplicationsInOrder) {
+  auto node = start({}, {"PLX_TEST_APPLICATION=runs"});
+  ASSERT_NE(port_of(*node), 0);
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0) << node->errors();
+  EXPECT_THAT(node->errors(),
+              MatchesRegex("the service is up\n.*SIGTERM: stopping\nthe service has ended\n.*stopped\n"));
+}
+
+TEST_F(NodeProcessTest, APermanentApplicationThatEndsTakesTheNodeWithIt) {
+  auto node = start({}, {"PLX_TEST_APPLICATION=fails"});
+  EXPECT_EQ(node->wait(), kExitFailed) << node->errors();
+  EXPECT_THAT(node->errors(), HasSubstr("the application 'service' has ended, and the node ends with it"));
+  EXPECT_THAT(node->errors(), HasSubstr("a request: stopping"));
+}
+
 TEST_F(NodeProcessTest, SigkillLosesNothingThatWasAnswered) {
   std::int64_t sum = 0;
   for (int round = 0; round < 3; ++round) {

@@ -1,5 +1,7 @@
 // A node with the actor types that the process tests use.
 #include <cstdint>
+#include <cstdio>
+#include <cstdlib>
 #include <string>
 #include <vector>
 
@@ -45,10 +47,38 @@ class Counter : public GenServer<Counter, Add, Clear, Get>, public Stateful<Sum>
   Result<std::int64_t> handle(const Get&, Context&) const { return state().value; }
 };
 
+struct GiveUp {};
+PLX_MESSAGE(GiveUp);
+
+// Says when it starts and has ended in order; ends at once when it is told to fail.
+class Service : public GenServer<Service, GiveUp> {
+ public:
+  explicit Service(bool fails) : fails_(fails) {}
+  plexspaces::Status on_start(Context& ctx) override {
+    std::fputs("the service is up\n", stderr);
+    return fails_ ? ctx.continue_with(GiveUp{}) : plexspaces::Status();
+  }
+  plexspaces::Task<> on_stop(Context&, const plexspaces::ExitReason&) override {
+    std::fputs("the service has ended\n", stderr);
+    co_return;
+  }
+  void handle(const GiveUp&, Context& ctx) { ctx.exit(plexspaces::ExitReason::error("gave up")); }
+
+ private:
+  bool fails_;
+};
+
 }  // namespace
 
 int main(int argc, char** argv) {
-  return plexspaces::run(argc, argv, [](plexspaces::Types& types) {
+  using plexspaces::Application, plexspaces::supervisor;
+  return plexspaces::run(argc, argv, [](plexspaces::Types& types, std::vector<Application>& applications) {
     types.add<Counter>("counter", {.facets = {plexspaces::durable(), plexspaces::virtual_actor()}});
+    const char* wanted = std::getenv("PLX_TEST_APPLICATION");  // "runs" or "fails"
+    if (wanted == nullptr) return;
+    bool fails = std::string(wanted) == "fails";
+    applications.push_back({.name = "service",
+                            .tree = supervisor("service", plexspaces::one_for_one)
+                                        .child<Service>("service", plexspaces::permanent, {}, fails)});
   });
 }

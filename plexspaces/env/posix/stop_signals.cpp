@@ -14,6 +14,8 @@ namespace {
 
 std::atomic<int> exit_code_at_next{1};
 
+constexpr int kRequest = SIGUSR1;  // blocked for ever, so that a late one is harmless
+
 sigset_t stop_set() {
   sigset_t set;
   sigemptyset(&set);
@@ -35,17 +37,22 @@ void end_now(int number) {
 
 StopSignals::StopSignals() {
   sigset_t set = stop_set();
+  sigaddset(&set, kRequest);
   ::pthread_sigmask(SIG_BLOCK, &set, nullptr);
   ::signal(SIGPIPE, SIG_IGN);
 }
 
 std::string_view StopSignals::wait() {
   sigset_t set = stop_set();
+  sigaddset(&set, kRequest);
   int number = 0;
   while (::sigwait(&set, &number) != 0) {
   }
+  if (number == kRequest) return "a request";
   return number == SIGINT ? "SIGINT" : "SIGTERM";
 }
+
+void StopSignals::request_stop() { ::kill(::getpid(), kRequest); }
 
 void StopSignals::end_at_next(Duration within, int exit_code) {
   exit_code_at_next.store(exit_code);

@@ -14,8 +14,11 @@ class StopSignals {
  public:
   StopSignals();
 
-  /// Blocks until one arrives. @returns its name.
+  /// Blocks until one arrives, or request_stop(). @returns the signal's name, or "a request".
   std::string_view wait();
+
+  /// Ends wait() as a signal does; does nothing later. Threads: any.
+  static void request_stop();
 
   /// From now on the process ends at once, with `exit_code`, when another one arrives or `within` has passed.
   void end_at_next(Duration within, int exit_code);
