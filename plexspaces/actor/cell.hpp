@@ -88,6 +88,7 @@ struct alignas(128) Cell {
   std::atomic<std::uint32_t> queued_units{0};  // as `queued`: what those messages are charged
   std::atomic<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
   std::atomic<std::uint8_t> mailbox{0};        // its MailboxKind: Runtime::mailbox_kind()
+  std::atomic<std::uint16_t> class_number{0};  // of `actor`: see class_name()
   alignas(8) std::byte small[40];              // the actor, when it fits; else a pointer to its memory
 
   static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }
