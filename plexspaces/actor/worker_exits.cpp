@@ -250,8 +250,10 @@ bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
   if (order->type != &kExitOrder || lists == nullptr || !lists->trap_exits) return false;
   auto& signal = order->payload_as<ExitSignal>();
   if (signal.kill) return false;
+#ifndef PLX_BUG_EXIT_OVERTAKES_LINK
   // Its link may still be an order in the queue: then it comes after that.
   if (signal.link != 0 && !lists->links.contains({signal.from, signal.link})) return false;
+#endif
   take_exit(cell, signal);
   destroy_envelope(&pool_, order);
   return true;
