@@ -113,6 +113,8 @@ void Worker::demonitor(Cell& cell, MonitorRef monitor) {
     remove_queued(cell, before, envelope);
     destroy_envelope(&pool_, std::exchange(envelope, next));
   }
+  // Who waits for room is let in by takes from the mailbox: there may be none to come.
+  let_in(cell);
 }
 
 Status Worker::link(Cell& cell, NodeId node, ActorId to) {
@@ -250,8 +252,8 @@ bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
   if (order->type != &kExitOrder || lists == nullptr || !lists->trap_exits) return false;
   auto& signal = order->payload_as<ExitSignal>();
   if (signal.kill) return false;
-#ifndef PLX_BUG_EXIT_OVERTAKES_LINK
-  // Its link may still be an order in the queue: then it comes after that.
+#ifndef PLX_BUG_EXIT_BEFORE_ITS_LINK
+  // The link itself may still wait in the system lane, where the signal keeps behind it.
   if (signal.link != 0 && !lists->links.contains({signal.from, signal.link})) return false;
 #endif
   take_exit(cell, signal);

@@ -42,11 +42,14 @@ Result<ActorId> start_child(Context& ctx, const ChildOptions& options, Args&&...
   return ref.id();
 }
 
+/// The name of a class, without its namespaces.
 template <class T>
 constexpr std::string_view class_name() {
   std::string_view text = __PRETTY_FUNCTION__;
   std::size_t from = text.find("T = ") + 4;
-  return text.substr(from, text.find_first_of(";]", from) - from);
+  text = text.substr(from, text.find_first_of(";]", from) - from);
+  std::size_t scope = text.rfind("::", text.find('<'));
+  return scope == std::string_view::npos ? text : text.substr(scope + 2);
 }
 
 }  // namespace detail
