@@ -76,7 +76,7 @@ def results(output):
 
 def build_erlang(folder):
     if not (shutil.which("erlc") and shutil.which("erl")):
-        print("erlang: not installed (tools/setup bench installs it): its column stays empty", file=sys.stderr)
+        print("erlang: not installed (tools/setup installs it): its column stays empty", file=sys.stderr)
         return None
     subprocess.run(["erlc", "-o", folder, os.path.join(HERE, "peers/erlang/bench.erl")], check=True)
 

@@ -41,12 +41,13 @@ class ActorTimers {
  public:
   std::size_t size() const { return size_; }
   ActorTimer* find(TimerRef ref) const {
-    return ref.slot < slots_.size() && slots_[ref.slot].generation == ref.generation ? slots_[ref.slot].timer : nullptr;
+    ActorTimer* timer = ref.slot < slots_.size() ? slots_[ref.slot].timer : nullptr;
+    return timer != nullptr && timer->ref == ref ? timer : nullptr;
   }
-  /// Gives the timer its reference.
-  void add(ActorTimer& timer);
+  /// Gives the timer its reference, with the number.
+  void add(ActorTimer& timer, std::uint64_t number);
   void remove(const ActorTimer& timer);
-  /// Frees what is there for timers that have been. Their references stay unused.
+  /// Frees what is there for timers that have been.
   void shrink();
   std::size_t bytes() const { return sizeof(*this) + slots_.capacity() * sizeof(Slot); }
 
@@ -61,14 +62,12 @@ class ActorTimers {
  private:
   struct Slot {
     ActorTimer* timer = nullptr;
-    std::uint32_t generation = 0;
     std::uint32_t next_free = 0;
   };
   static constexpr std::uint32_t kNoSlot = ~std::uint32_t{0};
 
   std::vector<Slot> slots_;
   std::uint32_t free_ = kNoSlot;
-  std::uint32_t generation_ = 0;  // the latest that slots now gone have had
   std::size_t size_ = 0;
 };
 

@@ -45,10 +45,17 @@ struct SendOffer {
   ~SendOffer();
 };
 
-/// An input that Context::stash() has kept.
+/// An input that Context::stash() has kept, and who waits for its answer.
 struct Stashed {
   Envelope* message = nullptr;
-  std::uint32_t flags = 0;  // that it had
+  std::uint32_t flags = 0;
+  std::uint64_t sender = 0;
+
+  Envelope* restored() const {
+    message->flags |= flags;
+    message->sender = sender;
+    return message;
+  }
 };
 
 /// Of an actor that has its own MailboxOptions, a stash, or senders that wait for room. Belongs to the home worker.

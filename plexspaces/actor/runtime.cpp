@@ -452,6 +452,11 @@ std::vector<DeadLetter> Runtime::dead_letters() const {
   return letters;
 }
 
+bool Runtime::is_alive(ActorId id) const {
+  const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
+  return cell != nullptr && cell->generation.load(std::memory_order_acquire) == id.generation;
+}
+
 std::string Runtime::name_of(ActorId id) const {
   std::lock_guard lock(names_mutex_);
   for (const auto& [name, entry] : names_)

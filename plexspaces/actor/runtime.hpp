@@ -88,6 +88,9 @@ class Runtime {
   template <class A>
   Result<ActorRef<A>> find(std::string_view name) const;
 
+  /// Whether the actor has not ended yet: it may end at any time.
+  bool is_alive(ActorId id) const;
+
   /// Ends the actor after the turns that it is in, with the reason shutdown; it cannot refuse. Does nothing when it has
   /// ended.
   void stop(ActorId id);

@@ -16,14 +16,14 @@ inline constexpr Duration kTimerPeriodMin = 1ms;     // about the resolution of 
 struct IdleTimeout {};
 PLX_MESSAGE(IdleTimeout);
 
-/// One timer of one actor. Its number is never used again by that actor.
+/// One timer of one actor. Its number is never used again in its runtime.
 struct TimerRef {
-  std::uint32_t slot = 0;
-  std::uint32_t generation = 0;  // 0: none
+  std::uint64_t number = 0;  // 0: none
+  std::uint32_t slot = 0;    // where its actor keeps it
 
-  explicit operator bool() const { return generation != 0; }
+  explicit operator bool() const { return number != 0; }
   friend auto operator<=>(const TimerRef&, const TimerRef&) = default;
 };
-PLX_MESSAGE(TimerRef, (1, slot), (2, generation));
+PLX_MESSAGE(TimerRef, (1, number), (2, slot));
 
 }  // namespace plexspaces

@@ -323,10 +323,8 @@ Sent Worker::push_local(Cell& cell, Envelope* envelope) {
   return Sent::kOk;
 }
 
-// Takes what others pushed, oldest first, to the end of the plain list.
-void Worker::drain(Cell& cell) {
-  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
-  if (trimming.owns_lock() && !Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) return;
+// The list in the inbox, oldest first.
+Envelope* Worker::take_inbox(Cell& cell) {
   Envelope* newest = cell.inbox.exchange(nullptr, std::memory_order_acquire);
   Envelope* oldest = nullptr;
   std::uint64_t drained = 0;
@@ -338,8 +336,14 @@ void Worker::drain(Cell& cell) {
     newest = next;
   }
   cell.foreign.fetch_sub(drained, std::memory_order_relaxed);
-  std::uint32_t generation = cell.generation.load(std::memory_order_relaxed);
+  return oldest;
+}
+
+// Takes what others pushed to the end of the plain list.
+void Worker::drain(Cell& cell) {
   bool own = (cell.flags & Cell::kOwnMailbox) != 0;
+  Envelope* oldest = own ? take_own_inbox(cell) : take_inbox(cell);
+  std::uint32_t generation = cell.generation.load(std::memory_order_relaxed);
   while (oldest != nullptr) {
     Envelope* next = oldest->next;
     if (oldest->target_generation != generation)

@@ -145,6 +145,7 @@ class Worker final : public env::Worker {
   void complete_with(Envelope* reply);  // takes it: sends it, or leaves it to the facets of the running actor
   void complete_with_error(Envelope& request, Error error);
   Asker defer(Envelope& request);  // which is unanswered from here on
+  static void forget_asker(Envelope& request);
 
   // Actors.
   Cell* new_cell();              // null: actors_max
@@ -209,6 +210,7 @@ class Worker final : public env::Worker {
   void drop_oldest(Cell& cell);
   static void trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind);
   std::unique_lock<std::mutex> lock_out_trimming(const Cell& cell);
+  Envelope* take_own_inbox(Cell& cell);
   void take_offer(Cell& cell, Envelope* order);
   void let_in(Cell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
@@ -231,6 +233,7 @@ class Worker final : public env::Worker {
     return cell.queued.load(std::memory_order_relaxed) >= messages_max_ ||
            cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
   }
+  static Envelope* take_inbox(Cell& cell);
   bool batch_is_over() { return turns_in_batch_ >= next_look_ && look_at_clock(); }
   bool look_at_clock();
   bool share_is_spent(bool first);
@@ -264,7 +267,7 @@ class Worker final : public env::Worker {
   static Extras& extras(Cell& cell);
   static ExitLists& exit_lists(Cell& cell);
   void set_reason(Cell& cell, ExitReason reason);
-  void end_with(Cell& cell, ExitReason reason);
+  void end_with(Cell& cell, ExitReason reason, bool kill);
   void signal(ActorId to, Envelope* order);
   bool take_at_arrival(Cell& cell, Envelope* order);
   void exit_turn(Cell& cell, Envelope* order);
@@ -333,7 +336,11 @@ class Worker final : public env::Worker {
   Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
-  // Written by other threads.
+  // Written by other threads: stacks that their worker takes as a whole, so there is no ABA. A push is a
+  // compare-and-swap after the cell's link is written, the taking an exchange with acquire, and the pushes between them
+  // one release sequence: every cell that is taken is seen as it was pushed. Sequentially consistent besides, as is
+  // has_foreign_work(): either the worker that has announced its park sees the push, or the pusher, in
+  // Executor::wake(), sees the announcement. Who finds the list filled leaves that to the one that has found it empty.
   alignas(64) std::atomic<Cell*> wakes_{nullptr};    // linked by wake_next
   alignas(64) std::atomic<Cell*> adopted_{nullptr};  // linked by run_next
 };

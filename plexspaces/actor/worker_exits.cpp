@@ -113,6 +113,8 @@ void Worker::demonitor(Cell& cell, MonitorRef monitor) {
     remove_queued(cell, before, envelope);
     destroy_envelope(&pool_, std::exchange(envelope, next));
   }
+  // Who waits for room is let in by takes from the mailbox: there may be none to come.
+  let_in(cell);
 }
 
 Status Worker::link(Cell& cell, NodeId node, ActorId to) {
@@ -194,10 +196,12 @@ void Worker::set_reason(Cell& cell, ExitReason reason) {
     exit_lists(cell).reason = std::move(reason);
 }
 
-// Ends the actor now, also when a turn is open; its last turn only a kill ends.
-void Worker::end_with(Cell& cell, ExitReason reason) {
-  if ((cell.flags & Cell::kLastTurn) != 0 && reason.kind != ExitKind::kKilled) return;
+// Ends the actor now, also when a turn is open. A kill leaves it no last turn; the reason alone does not tell: an actor
+// that was linked to one that was killed ends with killed too.
+void Worker::end_with(Cell& cell, ExitReason reason, bool kill) {
+  if ((cell.flags & Cell::kLastTurn) != 0 && !kill) return;
   if (lists_of(cell) != nullptr || (cell.flags & Cell::kStopHook) != 0) exit_lists(cell).reason = std::move(reason);
+  if (kill) cell.flags &= static_cast<std::uint16_t>(~Cell::kStopHook);
   cell.flags |= Cell::kExiting;
   stop_cell(cell);
 }
@@ -248,6 +252,10 @@ bool Worker::take_at_arrival(Cell& cell, Envelope* order) {
   if (order->type != &kExitOrder || lists == nullptr || !lists->trap_exits) return false;
   auto& signal = order->payload_as<ExitSignal>();
   if (signal.kill) return false;
+#ifndef PLX_BUG_EXIT_BEFORE_ITS_LINK
+  // The link itself may still wait in the system lane, where the signal keeps behind it.
+  if (signal.link != 0 && !lists->links.contains({signal.from, signal.link})) return false;
+#endif
   take_exit(cell, signal);
   destroy_envelope(&pool_, order);
   return true;
@@ -291,7 +299,7 @@ void Worker::take_exit(Cell& cell, ExitSignal& signal) {
   if (signal.link != 0 && !forget_link(cell, signal)) return;
   const ExitLists* lists = lists_of(cell);
   if (signal.kill) {
-    if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));
+    if (!has_facets(cell)) return end_with(cell, std::move(signal.reason), true);
     set_reason(cell, std::move(signal.reason));
     return ask_to_stop(cell);
   }
@@ -306,7 +314,7 @@ void Worker::take_exit(Cell& cell, ExitSignal& signal) {
     return append_any(cell, message);
   }
   if (signal.reason.kind == ExitKind::kNormal && signal.from != cell.id()) return;
-  if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));
+  if (!has_facets(cell)) return end_with(cell, std::move(signal.reason), false);
   set_reason(cell, std::move(signal.reason));
   ask_to_stop(cell);
 }

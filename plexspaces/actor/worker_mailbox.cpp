@@ -244,6 +244,12 @@ std::unique_lock<std::mutex> Worker::lock_out_trimming(const Cell& cell) {
   return std::unique_lock(runtime_.trim_mutexes_[cell.slot % runtime_.trim_mutexes_.size()]);
 }
 
+// The list in the inbox, oldest first; null: none.
+Envelope* Worker::take_own_inbox(Cell& cell) {
+  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+  return Cell::is_list(cell.inbox.load(std::memory_order_relaxed)) ? take_inbox(cell) : nullptr;
+}
+
 void Worker::trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind) {
   std::uint64_t foreign = cell.foreign.load(std::memory_order_relaxed);
   if (foreign / kForeignMessage < 2 * std::uint64_t{kind.messages_max} &&
@@ -439,8 +445,8 @@ Status Worker::stash(Context& context) {
     return std::unexpected(std::move(error));
   }
   // The turn's result is nobody's: the answer is given when the message is handled at last.
-  input->flags &= ~asked;
-  state.stash.push_back({input, asked});
+  state.stash.push_back({input, asked, input->sender});
+  forget_asker(*input);
   state.stash_units += input->charge;
   OpenTurn* open = cell.extras->open;
   if (open != nullptr && open->input == input)
@@ -461,8 +467,7 @@ void Worker::unstash_all(Context& context) {
     state->stash.pop_back();
   }
   for (std::size_t i = state->stash.size(); i-- > 0;) {
-    Envelope* message = state->stash[i].message;
-    message->flags |= state->stash[i].flags;
+    Envelope* message = state->stash[i].restored();
     if ((cell.flags & Cell::kOwnMailbox) != 0) {
       std::size_t level = level_of(cell, *message);
       insert_own(cell, level, message, front_of(cell, level));
@@ -483,8 +488,7 @@ void Worker::retry_stashed(Cell& cell) {
   MailboxState* state = cell.extras == nullptr ? nullptr : cell.extras->mailbox.get();
   if (state == nullptr) return;
   for (std::size_t i = state->stash.size(); i-- > 0;) {
-    Envelope* message = state->stash[i].message;
-    message->flags |= state->stash[i].flags;
+    Envelope* message = state->stash[i].restored();
     prepend_any(cell, message);
   }
   state->stash.clear();
@@ -494,10 +498,7 @@ void Worker::retry_stashed(Cell& cell) {
 
 // The actor has ended.
 void Worker::end_mailbox(MailboxState& state, ActorId id) {
-  for (const Stashed& stashed : state.stash) {
-    stashed.message->flags |= stashed.flags;
-    bury(runtime_, this, stashed.message, DeadLetterReason::kStopped, id);
-  }
+  for (const Stashed& stashed : state.stash) bury(runtime_, this, stashed.restored(), DeadLetterReason::kStopped, id);
   while (state.offers != nullptr) {
     Envelope* next = state.offers->next;
     refuse_offer(std::exchange(state.offers, next), DeadLetterReason::kStopped, id, gone_error());

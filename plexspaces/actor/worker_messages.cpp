@@ -250,13 +250,19 @@ Error blocking_threw_error(const char* what) {
 
 // ---- answers -------------------------------------------------------------------------------------------------------
 
+// The request is answered, or another holds its answer: whom it came from it still tells, but for a sink.
+void Worker::forget_asker(Envelope& request) {
+  if (request.is(Envelope::kSink)) request.sender = 0;
+  request.flags &= ~(Envelope::kAsk | Envelope::kSink);
+}
+
 Envelope* Worker::begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags) {
   std::uint32_t sink = request->flags & Envelope::kSink;
   Envelope* reply = allocate_reply(sink != 0 ? nullptr : &pool_, request->type, request->sender, request->correlation(),
                                    bytes, flags | sink);
   // A reply that comes too late is a dead letter of that tenant.
   if (request_of(*request) != nullptr && sink == 0) inherit_request(*reply, *request_of(*request));
-  request->flags &= ~(Envelope::kAsk | Envelope::kSink);
+  forget_asker(*request);
   return reply;
 }
 
@@ -278,7 +284,7 @@ Envelope* Worker::error_in_place_of(Envelope* reply, Error error) {
 Asker Worker::defer(Envelope& request) {
   if (!request.is(Envelope::kAsk)) return {};
   Asker asker{request.type, runtime_.node_id(), request.is(Envelope::kSink), request.sender, request.correlation()};
-  request.flags &= ~(Envelope::kAsk | Envelope::kSink);
+  forget_asker(request);
   return asker;
 }
 
@@ -336,9 +342,10 @@ void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLett
     if (worker != nullptr) return worker->refuse_order(envelope);
     return destroy_envelope(nullptr, envelope);
   }
-  // That a message was let in is no message: nobody misses the answer of a send whose sender has ended.
+  // No messages: an order of the runtime itself (stop), and the answer of a send whose sender has ended.
+  bool order = envelope->is(Envelope::kSystem) && !envelope->is(Envelope::kReply);
   bool answer_to_send = envelope->is(Envelope::kReply) && envelope->type == &kSendOrder;
-  if (!answer_to_send) runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
+  if (!order && !answer_to_send) runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
   if (envelope->is(Envelope::kAsk)) {
     Error error = reason == DeadLetterReason::kTooLarge ? too_large_error(envelope->bytes(), runtime.options())
                   : runtime.ending()                    ? dropped_error()

@@ -29,17 +29,16 @@ constexpr std::size_t kTimerBlock = block_class(sizeof(ActorTimer));
 
 }  // namespace
 
-void ActorTimers::add(ActorTimer& timer) {
+void ActorTimers::add(ActorTimer& timer, std::uint64_t number) {
   if (free_ == kNoSlot) {
     free_ = static_cast<std::uint32_t>(slots_.size());
-    slots_.push_back({nullptr, generation_, kNoSlot});
+    slots_.push_back({nullptr, kNoSlot});
   }
   std::uint32_t index = free_;
   Slot& slot = slots_[index];
   free_ = slot.next_free;
   slot.timer = &timer;
-  if (++slot.generation == 0) slot.generation = 1;
-  timer.ref = {index, slot.generation};
+  timer.ref = {number, index};
   ++size_;
 }
 
@@ -52,7 +51,6 @@ void ActorTimers::remove(const ActorTimer& timer) {
 
 void ActorTimers::shrink() {
   if (size_ > 0) return;
-  for (const Slot& slot : slots_) generation_ = std::max(generation_, slot.generation);
   std::vector<Slot>().swap(slots_);
   free_ = kNoSlot;
 }
@@ -79,7 +77,7 @@ Result<TimerRef> Worker::arm_timer(Cell& cell, Duration after, Duration period, 
   timer->deadline = saturating_add(now_, after);
   timer->period = period;
   extras.timers->worker = this;
-  extras.timers->add(*timer);
+  extras.timers->add(*timer, ++last_correlation_);
   timers_.arm(*timer, timer->deadline);
   if (recorder_ != nullptr) recorder_->timer_armed(cell.id(), timer->ref, after, period, *message);
   return timer->ref;
@@ -127,7 +125,8 @@ void Worker::tick(Cell& cell, TimerRef ref) {
     message.reset(timer->copy(&pool_, *timer->message));
     message->set_sender(cell.id());
     message->context = copy_context(&pool_, timer->message->context);
-    Duration behind = now_ - timer->deadline;
+    // Below zero when the actor has come from a worker whose batch began later.
+    Duration behind = std::max(now_ - timer->deadline, Duration(0));
     timer->deadline = saturating_add(timer->deadline, (behind / timer->period + 1) * timer->period);
     timer->due = false;
     timers_.arm(*timer, timer->deadline);

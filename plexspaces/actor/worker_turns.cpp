@@ -274,7 +274,6 @@ bool Worker::begin_last_turn(Cell& cell) {
   if ((cell.flags & Cell::kStopHook) == 0) return false;
   ExitLists& lists = exit_lists(cell);
   cell.flags &= ~Cell::kStopHook;
-  if (lists.reason.kind == ExitKind::kKilled) return false;
   drop_open_turn(cell);
   cell.flags = static_cast<std::uint16_t>((cell.flags & ~Cell::kExiting) | Cell::kLastTurn);
   Envelope* input = make_order(&pool_, kStopOrder);
@@ -396,6 +395,7 @@ void Worker::take_back_reply(Turn& turn) {
   EnvelopePtr reply = std::move(turn.effects.reply);
   if (reply == nullptr) return;
   turn.input->flags |= Envelope::kAsk | (reply->flags & Envelope::kSink);
+  turn.input->sender = reply->sender;
   reply->flags &= ~Envelope::kSink;
 }
 
