@@ -14,19 +14,22 @@ class Published {
   Published(const Published& other) : value_(other.seen()) {}
 
   Published& operator=(T value) {
-    value_.store(value, std::memory_order_relaxed);
+    // release: of a pointer, what it leads to is seen as its writer has seen it.
+    value_.store(value, std::memory_order_release);
     return *this;
   }
-  operator T() const { return seen(); }
-  T operator->() const { return seen(); }
+  operator T() const { return own(); }
+  T operator->() const { return own(); }
   // One writer, so no read-modify-write is needed.
-  Published& operator++() { return *this = seen() + 1; }
-  Published& operator--() { return *this = seen() - 1; }
+  Published& operator++() { return *this = own() + 1; }
+  Published& operator--() { return *this = own() - 1; }
 
   /// Threads: any.
-  T seen() const { return value_.load(std::memory_order_relaxed); }
+  T seen() const { return value_.load(std::memory_order_acquire); }
 
  private:
+  T own() const { return value_.load(std::memory_order_relaxed); }
+
   std::atomic<T> value_;
 };
 
