@@ -5,7 +5,7 @@
 
 namespace plexspaces::detail {
 
-/// A member that its owner uses as a plain one, at the same cost: relaxed loads and stores are plain moves. Others see
+/// A member that its owner uses as a plain one, at the same cost: where stores are released anyway (x86). Others see
 /// some value that it has had of late, and may follow a pointer only to what is never freed.
 template <class T>
 class Published {
