@@ -119,6 +119,7 @@ std::vector<Case> read_cases(const std::string& path) {
       cases.push_back({.name = line.substr(line.find(' ') + 1)});
     else
       parse_line(cases.at(cases.size() - 1), words, line);
+    cases.back().text += line + "\n";
   }
   return cases;
 }

@@ -43,6 +43,7 @@ struct DuringStart {
 
 struct Case {
   std::string name;
+  std::string text;                         // its lines in the table
   std::vector<SupervisorCase> supervisors;  // the root first
   std::vector<DuringStart> during;
   std::vector<Words> steps;

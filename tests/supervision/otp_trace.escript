@@ -182,7 +182,7 @@ diary(#{events := Events, answers := Answers, pids := Pids, names := Names, star
                     {supervisor, Name, Pid} -> {ok, D#{pids := Pids#{Name => Pid}, names := Names#{Pid => Name}}};
                     asked -> {ok, D#{waiting := Waiting + 1}};
                     {answer, New} -> {ok, D#{answers := [New | Answers], waiting := Waiting - 1}};
-                    {pid, Id} -> {maps:get(Id, Pids), D};
+                    {pid, Id} -> {maps:get(Id, Pids, nobody()), D};
                     {name, Pid} -> {maps:get(Pid, Names), D};
                     look -> {{length(Events), Waiting, Live}, D};
                     take -> {{lists:reverse(Events), lists:sort(Answers)}, D#{events := [], answers := []}}
@@ -190,6 +190,11 @@ diary(#{events := Events, answers := Answers, pids := Pids, names := Names, star
             From ! {Ref, Answer},
             diary(Next)
     end.
+
+%% A process that has ended.
+nobody() ->
+    {Pid, Ref} = spawn_monitor(fun() -> ok end),
+    receive {'DOWN', Ref, process, Pid, _} -> Pid end.
 
 word(normal) -> "normal";
 word(shutdown) -> "shutdown";
@@ -218,12 +223,13 @@ take_step(Ctx, Step) -> report(Ctx, Step, step(Ctx, Step)).
 step({Diary, _}, ["exit", Id, Reason]) -> end_worker(Diary, Id, Reason), none;
 step({Diary, _}, ["together", Name | Ends]) ->
     Supervisor = call(Diary, {pid, Name}),
-    ok = sys:suspend(Supervisor),
+    Alive = is_process_alive(Supervisor),
+    Alive andalso sys:suspend(Supervisor),
     lists:foreach(fun(End) ->
                           [Id, Reason] = string:split(End, "="),
                           end_worker(Diary, Id, Reason)
                   end, Ends),
-    ok = sys:resume(Supervisor),
+    Alive andalso sys:resume(Supervisor),
     none;
 step({Diary, _}, ["kill", Id]) ->
     Pid = call(Diary, {pid, Id}),
@@ -257,13 +263,17 @@ await_down(Ref) -> receive {'DOWN', Ref, process, _, _} -> ok end.
 
 request({Diary, _} = Ctx, [Verb, Name | Arguments]) ->
     Supervisor = call(Diary, {pid, Name}),
-    case {Verb, Arguments} of
-        {"start", [Id]} -> answer(supervisor:start_child(Supervisor, [Id]));
-        {"start", Child} -> answer(supervisor:start_child(Supervisor, spec(Ctx, child(Child))));
-        {"terminate", [Id]} -> answer(supervisor:terminate_child(Supervisor, Id));
-        {"terminate_actor", [Id]} -> answer(supervisor:terminate_child(Supervisor, call(Diary, {pid, Id})));
-        {"restart", [Id]} -> answer(supervisor:restart_child(Supervisor, Id));
-        {"delete", [Id]} -> answer(supervisor:delete_child(Supervisor, Id))
+    try
+        case {Verb, Arguments} of
+            {"start", [Id]} -> answer(supervisor:start_child(Supervisor, [Id]));
+            {"start", Child} -> answer(supervisor:start_child(Supervisor, spec(Ctx, child(Child))));
+            {"terminate", [Id]} -> answer(supervisor:terminate_child(Supervisor, Id));
+            {"terminate_actor", [Id]} -> answer(supervisor:terminate_child(Supervisor, call(Diary, {pid, Id})));
+            {"restart", [Id]} -> answer(supervisor:restart_child(Supervisor, Id));
+            {"delete", [Id]} -> answer(supervisor:delete_child(Supervisor, Id))
+        end
+    catch
+        exit:_ -> "noproc"
     end.
 
 answer(ok) -> "ok";

@@ -69,6 +69,7 @@ std::string answer_of(const Error& error) {
                                                             {"PLX-SUP-0014", "simple_one_for_one"}};
   auto found = kWords.find(error.domain());
   if (found != kWords.end()) return found->second;
+  if (error.code() == Code::kNotFound) return "noproc";  // the supervisor has ended
   return error.code() == Code::kInvalidArgument ? "invalid" : error.to_string();
 }
 
@@ -115,7 +116,8 @@ class Run {
   }
   template <class A>
   ActorRef<A> ref(const std::string& id) const {
-    return {runtime_.node_id(), actors_.at(id)};
+    auto found = actors_.find(id);  // none: it has never started
+    return {runtime_.node_id(), found == actors_.end() ? ActorId{} : found->second};
   }
   void end_worker(const std::string& id, const std::string& reason);
   void begin_request(Context* ctx, const Words& words, Done done);
