@@ -73,7 +73,7 @@ void Worker::free_actor_memory(Worker* worker, Cell& cell) {
   if ((flags & Cell::kHeap) != 0 || !kPoolBlocks)
     ::operator delete(memory, std::align_val_t(64));
   else if (worker != nullptr)
-    worker->pool_.free(memory, flags >> Cell::kBlockShift);
+    worker->pool_.free(memory, (flags & Cell::kBlockMask) >> Cell::kBlockShift);
 }
 
 void Worker::start_cell(Cell& cell, Actor* actor) {
