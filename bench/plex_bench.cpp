@@ -2,8 +2,13 @@
 //
 //   plex_bench WORKLOAD THREADS COUNT
 //
-// Workloads and command line are those of the peers (Erlang, CAF): W1 to W7, W9 to W11. Prints lines
+// Workloads and command line are those of the peers (Erlang, CAF): W1 to W7, W9 to W11; beside them, of ours only,
+// `fair` (what a busy actor costs 1,000 others) and `timers` (COUNT timers pending). Prints lines
 // `RESULT peer=plex workload=W variant=V value=X unit=U`.
+//
+// With 0 threads the main thread drives one worker by a clock that only counts, so that a run executes the same
+// instructions every time: for bench/instructions.
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
@@ -11,6 +16,8 @@
 #include <fstream>
 #include <future>
 #include <map>
+#include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -86,24 +93,60 @@ void must(const Status& status) {
   std::exit(1);
 }
 
+// One worker on the calling thread. Its clock goes on by a microsecond with each look.
+class CountingExecutor final : public env::Executor {
+ public:
+  TimePoint now() const override { return TimePoint(Duration(1us) * ++looks_); }
+  std::size_t worker_count() const override { return 1; }
+  void start(std::span<env::Worker* const> workers) override { worker_ = workers[0]; }
+  void stop() override {}
+  void wake(std::size_t) override {}
+  Status run_blocking(std::move_only_function<void()> work) override {
+    work();
+    return {};
+  }
+  void run_storage(std::move_only_function<void()> work) override { work(); }
+  void watch(Duration, std::move_only_function<void()>) override {}
+
+  void step() { worker_->run_batch(now()); }
+
+ private:
+  env::Worker* worker_ = nullptr;
+  mutable std::int64_t looks_ = 0;
+};
+
 // Runs `Root`'s Go in a runtime of its own and waits for what it reports.
 struct World {
-  explicit World(std::size_t threads) : executor({.workers = threads}), runtime(executor, types) {
+  explicit World(std::size_t threads)
+      : counting(threads == 0 ? std::make_unique<CountingExecutor>() : nullptr),
+        threaded(threads > 0 ? std::make_unique<env::PosixExecutor>(env::PosixExecutorOptions{.workers = threads})
+                             : nullptr),
+        executor(threads == 0 ? static_cast<env::Executor&>(*counting) : *threaded),
+        runtime(executor, types) {
     must(runtime.start());
   }
   ~World() { executor.stop(); }
+
+  u64 wait(Done& done) {
+    std::future<u64> result = done.get_future();
+    if (counting != nullptr)
+      while (result.wait_for(0s) != std::future_status::ready) counting->step();
+    return result.get();
+  }
 
   template <class Root, class... Args>
   u64 run(Args... args) {
     Done done;
     auto root = runtime.spawn<Root>("", args..., &done);
     must(root->tell(Go{}));
-    u64 value = done.get_future().get();
+    u64 value = wait(done);
     runtime.stop(root->id());
     return value;
   }
 
-  env::PosixExecutor executor;
+  std::unique_ptr<CountingExecutor> counting;
+  std::unique_ptr<env::PosixExecutor> threaded;
+  env::Executor& executor;
   Types types;
   Runtime runtime;
 };
@@ -185,7 +228,7 @@ u64 far_ping_pong(World& world, u64 rounds) {
   auto pinger = world.runtime.spawn<FarPinger>("", rounds, &done);
   FarPinger::peer = *world.runtime.spawn<FarPonger>("", *pinger);  // the next worker
   must(pinger->tell(Go{}));
-  return done.get_future().get();
+  return world.wait(done);
 }
 
 // ---- W2, W3: senders, one receiver ---------------------------------------------------------------------------------
@@ -627,6 +670,135 @@ void Partner::handle(const Number& ball, Context&) {
 
 double pairs(World& world, u64 turns) { return per_second(64 * turns, world.run<PairsRoot>(turns)); }
 
+// ---- fair: what one busy actor costs the others --------------------------------------------------------------------
+
+void report_times(const char* workload, const std::string& suffix, std::vector<u64>& times) {
+  std::ranges::sort(times);
+  report(workload, suffix + "_p50", static_cast<double>(times[times.size() / 2]) / 1e3, "us");
+  report(workload, suffix + "_p99", static_cast<double>(times[times.size() * 99 / 100]) / 1e3, "us");
+}
+
+struct Stamp {
+  u64 sent = 0;
+};
+PLX_MESSAGE(Stamp, (1, sent));
+
+// Always has a message of its own; a turn takes about so many microseconds.
+class Busy : public GenServer<Busy, Go> {
+ public:
+  explicit Busy(u64 turn_us) : turn_us_(turn_us) {}
+  void handle(const Go&, Context& ctx) {
+    for (u64 i = 0; i < turn_us_; ++i) work_a_microsecond();
+    static_cast<void>(ctx.self<Busy>().tell(Go{}));
+  }
+
+ private:
+  u64 turn_us_;
+};
+
+// Notes how long its message has waited.
+class Modest : public GenServer<Modest, Stamp> {
+ public:
+  explicit Modest(std::vector<u64>* waits) : waits_(waits) {}
+  void handle(const Stamp& stamp, Context&) { waits_->push_back(now_ns() - stamp.sent); }
+
+ private:
+  std::vector<u64>* waits_;
+};
+
+// On each tick of a millisecond sends ten of the others a message.
+class Metronome : public GenServer<Metronome, Go, Number> {
+ public:
+  Metronome(u64 messages, u64 busy_turn_us, std::vector<u64>* waits, Done* done)
+      : left_(messages), busy_turn_us_(busy_turn_us), waits_(waits), done_(done) {}
+  void handle(const Go&, Context& ctx) {
+    waits_->reserve(left_ + 10);
+    for (int i = 0; i < 1'000; ++i) others_.push_back(*ctx.spawn<Modest>(waits_));
+    if (busy_turn_us_ > 0) static_cast<void>(ctx.spawn_linked<Busy>(busy_turn_us_)->tell(Go{}));
+    static_cast<void>(ctx.send_every(1ms, Number{}));
+  }
+  void handle(const Number&, Context& ctx) {
+    if (waits_->size() >= left_) {
+      done_->set_value(0);
+      ctx.exit(ExitReason::error("measured"));  // the busy one too
+      return;
+    }
+    for (int i = 0; i < 10; ++i) {
+      static_cast<void>(others_[next_].tell(Stamp{now_ns()}));
+      next_ = (next_ + 1) % others_.size();
+    }
+  }
+
+ private:
+  u64 left_, busy_turn_us_;
+  std::vector<u64>* waits_;
+  Done* done_;
+  std::vector<ActorRef<Modest>> others_;
+  std::size_t next_ = 0;
+};
+
+void fair(World& world, u64 messages, u64 busy_turn_us) {
+  std::vector<u64> waits;
+  world.run<Metronome>(messages, busy_turn_us, &waits);
+  report_times("fair", busy_turn_us == 0 ? "_alone" : fmt::format("_busy{}us", busy_turn_us), waits);
+}
+
+// ---- timers --------------------------------------------------------------------------------------------------------
+
+struct Due {
+  std::int64_t at = 0;
+};
+PLX_MESSAGE(Due, (1, at));
+
+// Arms its timers for the five seconds that begin in one, and notes how late each comes.
+class Alarm : public GenServer<Alarm, Go, Due> {
+ public:
+  Alarm(u64 timers, std::vector<u64>* lags, u64* memory, Done* done)
+      : left_(timers), lags_(lags), memory_(memory), done_(done) {}
+  void handle(const Go&, Context& ctx) {
+    lags_->resize(left_);  // touched before the memory is measured
+    lags_->clear();
+    u64 resident = static_cast<u64>(memory_bytes("VmRSS"));
+    u64 x = 88172645463325252ull;
+    u64 began = now_ns();
+    auto start = static_cast<std::int64_t>(ctx.now().time_since_epoch().count());
+    for (u64 i = 0; i < left_; ++i) {
+      x ^= x << 13;
+      x ^= x >> 7;
+      x ^= x << 17;
+      Duration after = 1s + Duration(static_cast<std::int64_t>(x % 5'000'000'000));
+      auto armed = ctx.send_after(after, Due{start + after.count()});
+      if (!armed) must(std::unexpected(armed.error()));
+    }
+    arm_ns = now_ns() - began;
+    *memory_ = static_cast<u64>(memory_bytes("VmRSS")) - resident;
+  }
+  void handle(const Due& due, Context&) {
+    auto lag = static_cast<std::int64_t>(now_ns()) - due.at;
+    if (lag < 0) early = true;
+    lags_->push_back(static_cast<u64>(lag));
+    if (--left_ == 0) done_->set_value(0);
+  }
+  static inline u64 arm_ns = 0;
+  static inline bool early = false;
+
+ private:
+  u64 left_;
+  std::vector<u64>* lags_;
+  u64* memory_;
+  Done* done_;
+};
+
+void timers(World& world, u64 n) {
+  std::vector<u64> lags;
+  u64 memory = 0;
+  world.run<Alarm>(n, &lags, &memory);
+  if (Alarm::early) must(fail(Code::kInternal, "a timer fired before its time"));
+  report("timers", "_arm", static_cast<double>(Alarm::arm_ns) / static_cast<double>(n), "ns/timer");
+  report("timers", "_memory", static_cast<double>(memory) / static_cast<double>(n), "B/timer");
+  report_times("timers", "_lag", lags);
+}
+
 // --------------------------------------------------------------------------------------------------------------------
 
 int run(const std::string& workload, std::size_t threads, u64 n) {
@@ -680,15 +852,21 @@ int run(const std::string& workload, std::size_t threads, u64 n) {
       restarts(world, v.strategy, v.ending, v.supervisors, n / 10);
       report("W9", v.name, restarts(world, v.strategy, v.ending, v.supervisors, n), "restart/s");
     }
-  } else if (workload == "W10") {
+  } else if (workload == "W10" || workload == "W10m") {
     double before = memory_bytes("VmRSS");
     world.run<IdleRoot>(n);
-    report("W10", "", (memory_bytes("VmRSS") - before) / static_cast<double>(n), "B/actor");
+    double after = memory_bytes("VmRSS");
+    report(workload.c_str(), "", (after - before) / static_cast<double>(n), "B/actor");
+    if (workload == "W10m") report("W10m", "_rss", after, "B");
     std::fflush(stdout);
     std::_Exit(0);
   } else if (workload == "W11") {
     pairs(world, n / 10);
     report("W11", "", pairs(world, n), "turn/s");
+  } else if (workload == "fair") {
+    for (u64 busy_turn : {u64{0}, u64{1}, u64{100}}) fair(world, n, busy_turn);
+  } else if (workload == "timers") {
+    timers(world, n);
   } else {
     return 2;
   }
@@ -714,12 +892,12 @@ int main(int argc, char** argv) {
   if (argc == 4) {
     std::size_t threads = std::strtoul(argv[2], nullptr, 10);
     variant = fmt::format("s{}", threads);
-    if (threads >= 1 && threads <= 64) status = run(argv[1], threads, std::strtoull(argv[3], nullptr, 10));
+    if (threads <= 64) status = run(argv[1], threads, std::strtoull(argv[3], nullptr, 10));
   }
   if (status == 2) {
     std::fprintf(stderr,
                  "usage: plex_bench WORKLOAD THREADS COUNT | plex_bench options\n  W1 W1x W2 W3 W4 W4b W5 W6 W7 W9 "
-                 "W10 W11; 1 to 64 threads\n");
+                 "W10 W10m W11 fair timers; 1 to 64 threads, 0 to count instructions\n");
   }
   return status;
 }

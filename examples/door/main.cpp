@@ -44,16 +44,17 @@ class CodeLock : public GenFsm<CodeLock, Door, Button, GetDoor, GetReport> {
   }
   Transition handle(In<Door::kLocked>, const Button& button, Context&) {
     typed_.push_back(button.digit);
-    if (typed_.size() < code_.size()) return keep_state().event_timeout(5s);
+    if (typed_.size() < code_.size()) return keep_state().state_timeout(5s);
     if (typed_ == code_) {
       failures_ = 0;
       return next_state(Door::kOpen);
     }
     typed_.clear();
-    if (++failures_ < 3) return keep_state().timeout<"forgive">(1h);
+    if (++failures_ < 3) return keep_state().cancel_state_timeout().timeout<"forgive">(1h);
     return next_state(Door::kSuspended).cancel_timeout<"forgive">();
   }
-  void handle(In<Door::kLocked>, const EventTimeout&, Context&) {
+  // Not event_timeout(): a question would cancel it, being an event too.
+  void handle(In<Door::kLocked>, const StateTimeout&, Context&) {
     note("half a code is forgotten");
     typed_.clear();
   }

@@ -46,6 +46,8 @@ struct Magazine {
 };
 
 /// Full magazines of all workers, and the slabs behind them. Threads: any. Slabs go back when it is destroyed.
+/// Whoever takes a magazine has the mutex after the one that gave it, so the links within are written for it; a worker
+/// comes here once for 256 blocks, so a lock-free list would win nothing.
 class BlockDepot {
  public:
   BlockDepot() = default;

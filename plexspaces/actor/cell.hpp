@@ -47,6 +47,28 @@ struct Extras {
 /// FIFO for each sender: whoever pushes to the plain list first drains the inbox into it. A sender's earlier message
 /// can be in the inbox only when the sender or this actor has moved since, and a move hands the earlier push over
 /// (release by the giver, acquire by the adopter), so the look at the inbox sees it.
+///
+/// Memory orders (interleavings_test.cpp visits every interleaving of the steps; what is left is what one thread must
+/// see of another's plain writes):
+///  - inbox. A push is a compare-and-swap with release: its envelope is written before. The drain is an exchange with
+///    acquire: it reads from the newest push, and by the chain of read-modify-writes, which is a release sequence of
+///    each earlier push, it synchronizes with all of them. Going idle is a release too, and a push that sees idle an
+///    acquire: its later look at `home` cannot find an earlier one than that of the worker that went idle. kClosed
+///    needs no more: who sees it keeps its envelope.
+///  - wake_pending. Only read-modify-writes, each acquire and release. Who finds it set leaves the wake-up to the one
+///    that has set it; that the clearing reads what the last of those has written makes their pushes visible to the
+///    worker that clears, and the clearing comes before its look at the inbox. So no push is left without a look.
+///  - home. Stored with release by the worker that gives or adopts. A wake-up that goes to an earlier home is forwarded
+///    there, which reads `home` after it has cleared wake_pending; one that meets the cell on its way (kInTransit) is
+///    the adopter's look, once wake_home() has looked again.
+///  - The fields of the home worker need no atomics: give() and adopt_later() publish them by the compare-and-swap on
+///  the
+///    new home's adopted list, which take_foreign() acquires.
+///  - generation. A stale message may slip in when the actor ends between the look and the push; what decides is the
+///    drain, which compares target_generation with what its own worker has written.
+///  - foreign, queued, queued_units, mailbox. Counts for the bounds: each addition is taken back by whoever takes the
+///    envelope, so none is lost, and the order of them is nobody's business. The number in `mailbox` is published after
+///    the entry that it names.
 struct alignas(128) Cell {
   // The home worker's, but for inbox, generation and home, which others read.
   Actor* actor = nullptr;
@@ -66,6 +88,7 @@ struct alignas(128) Cell {
   std::atomic<std::uint32_t> queued_units{0};  // as `queued`: what those messages are charged
   std::atomic<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
   std::atomic<std::uint8_t> mailbox{0};        // its MailboxKind: Runtime::mailbox_kind()
+  std::atomic<std::uint16_t> class_number{0};  // of `actor`: see class_name()
   alignas(8) std::byte small[40];              // the actor, when it fits; else a pointer to its memory
 
   static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }

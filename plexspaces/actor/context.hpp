@@ -26,6 +26,8 @@ template <class M>
 class SendAwaiter;
 class EndedAwaiter;
 class SleepAwaiter;
+template <class F>
+class BlockingAwaiter;
 
 /// `Self` is a class of actors that handles `M`, or void: then it is looked up when the program runs.
 template <class Self, class M>
@@ -173,6 +175,15 @@ class Context {
   /// Waits: `co_await ctx.sleep(1s)`. The actor takes no other message meanwhile.
   detail::SleepAwaiter sleep(Duration duration);
 
+  /// Runs `work` on a thread that may block and waits for its result: `co_await ctx.blocking(read)` is a Result of what
+  /// `read()` returns, or its Result. The actor takes no other message meanwhile, the worker goes on with other actors.
+  /// `work` owns what it works with: it goes on when the actor is killed or waits no longer, and its result is then a
+  /// dead letter.
+  /// @error kInternal: it has thrown. kDeadlineExceeded: it takes longer than `within`. kResourceExhausted: as much
+  /// blocking work waits as may (PosixExecutorOptions::blocking_queue_max). Any error that it has returned.
+  template <class F>
+  detail::BlockingAwaiter<std::decay_t<F>> blocking(F&& work, Duration within = Duration::max());
+
   /// Ends this actor after the turn. What is queued becomes dead letters; askers get kNotFound. An actor that is
   /// addressed by key ends once its facets agree (a durable one: its commits are done, its messages acknowledged), and
   /// the next message to its key makes a new activation.
@@ -314,6 +325,8 @@ class Context {
   }
   friend class detail::EndedAwaiter;
   friend class detail::SleepAwaiter;
+  template <class>
+  friend class detail::BlockingAwaiter;
 
   detail::Worker* worker_;
   detail::Cell* cell_;
@@ -497,3 +510,5 @@ void Context::run_task(Start start) {
 }
 
 }  // namespace plexspaces
+
+#include "plexspaces/actor/blocking.hpp"  // the definition of Context::blocking()

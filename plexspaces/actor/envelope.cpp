@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "plexspaces/actor/errors.hpp"
+
 namespace plexspaces {
 
 namespace detail {
@@ -72,8 +74,7 @@ void answer_outside(Envelope* request, Error error) {
 void destroy_envelope(BlockPool* pool, Envelope* envelope) {
   if (envelope->is(Envelope::kSink)) {
     // Nobody answered: the asker must not wait for ever, and cannot know what became of its request.
-    answer_outside(envelope, Error(Code::kUnknown, "the request was dropped while the node stopped; ask again",
-                                   "PLX-ACT-0001", Retry::kSame));
+    answer_outside(envelope, dropped_error());
   }
   if (envelope->is(Envelope::kFailed))
     envelope->payload_as<Error>().~Error();

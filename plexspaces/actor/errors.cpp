@@ -10,6 +10,11 @@ Error gone_error() {
   return Error(Code::kNotFound, "no such actor: it has ended, or the reference is of an earlier life", "PLX-ACT-0005");
 }
 
+Error dropped_error() {
+  return Error(Code::kUnknown, "the request was dropped while the node stopped; ask again", "PLX-ACT-0001",
+               Retry::kSame);
+}
+
 Error mailbox_full_error() {
   return Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
                "PLX-ACT-0006", Retry::kBackoff);

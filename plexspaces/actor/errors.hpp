@@ -11,6 +11,8 @@ namespace plexspaces::detail {
 
 /// The actor has ended, or never was.
 Error gone_error();
+/// The runtime ended while the request waited: the outcome is not known.
+Error dropped_error();
 /// The bound of the receiver's mailbox is reached.
 Error mailbox_full_error();
 /// As mailbox_full_error(), where senders are meant to wait.

@@ -284,6 +284,27 @@ TEST_F(ExitTest, ALinkToWhatHasEndedIsAnExitSignalNoproc) {
   EXPECT_EQ(stage_.downs[0].second.reason, ExitReason::noproc());
 }
 
+TEST_F(ExitTest, AnEndInTheTurnOfTheLinkIsAnExitSignalWithItsReason_INV_M8) {
+  auto trapping = subject();
+  trap(trapping);
+  for (std::size_t i = 1; i <= 50; ++i) {
+    auto brief = subject(), other = subject(), brief_too = subject();
+    perform(brief, [&](Context& ctx) {
+      EXPECT_TRUE(ctx.link(trapping));
+      ctx.exit(ExitReason::error("brief"));
+    });
+    perform(brief_too, [&](Context& ctx) {
+      EXPECT_TRUE(ctx.link(other));
+      ctx.exit(ExitReason::error("brief"));
+    });
+    settle();
+    ASSERT_EQ(stage_.exits.size(), i);
+    EXPECT_EQ(stage_.exits.back().second.from, brief.id());
+    EXPECT_EQ(stage_.exits.back().second.reason, ExitReason::error("brief"));
+    EXPECT_FALSE(alive(other));
+  }
+}
+
 TEST_F(ExitTest, ADownComesAfterTheMessagesThatTheActorHadSent) {
   auto watcher = subject(), target = subject();
   monitor(watcher, target);

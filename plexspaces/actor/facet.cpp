@@ -61,6 +61,7 @@ Status Activation::replace_actor() {
   std::string what = "an exception that is not a std::exception";
   try {
     cell_->actor = type_.create(memory);
+    cell_->class_number.store(type_.class_number, std::memory_order_relaxed);
     return {};
   } catch (const std::exception& error) {
     what = error.what();

@@ -259,6 +259,20 @@ TEST_F(LifecycleTest, OnStopRunsForEveryEndButAKill) {
   EXPECT_EQ(end([&](auto a) { runtime_.kill(a.id()); }), (Seen{"a gone"}));
 }
 
+TEST_F(LifecycleTest, OnStopRunsForTheEndOfOneThatIsLinkedToAKilledOne) {
+  for (bool traps : {false, true}) {
+    auto parent = spawn("p");
+    perform(parent, [&](Context& ctx) {
+      auto child = ctx.spawn_linked<Subject>(
+          stage_, "c", Life{.on_start = [=](Context& own) { return own.trap_exits<Subject>(traps); }});
+      ASSERT_TRUE(child);
+    });
+    runtime_.kill(parent.id());
+    settle();
+    EXPECT_EQ(take_seen(), (Seen{"p start", "c start", "p gone", "c stop killed", "c gone"}));
+  }
+}
+
 TEST_F(LifecycleTest, OnStopMayWaitWhileNothingElseIsHandledAndAKillEndsIt) {
   Life life{.on_stop = [this](Context& ctx, const ExitReason&) -> Task<> {
     co_await ctx.sleep(10s);

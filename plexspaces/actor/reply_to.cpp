@@ -3,6 +3,7 @@
 #include <new>
 #include <utility>
 
+#include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/worker.hpp"
 
@@ -40,6 +41,12 @@ void send_error(const Asker& asker, Error error) {
   Envelope* reply = make_reply(asker, sizeof(Error), Envelope::kFailed);
   ::new (reply->payload()) Error(std::move(error));
   send_reply(asker, reply);
+}
+
+void send_no_answer(const Asker& asker) {
+  Runtime* runtime = Runtime::of(asker.node);
+  bool ended = runtime == nullptr || runtime->ending();
+  send_error(asker, ended ? dropped_error() : Error(Code::kInternal, "the actor has given no answer", "PLX-ACT-0030"));
 }
 
 }  // namespace plexspaces::detail

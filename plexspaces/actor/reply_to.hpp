@@ -25,6 +25,7 @@ Envelope* make_reply(const Asker& asker, std::size_t bytes, std::uint32_t flags)
 Status check_reply(const Asker& asker, const ValueType& type, const void* reply);
 void send_reply(const Asker& asker, Envelope* reply);
 void send_error(const Asker& asker, Error error);
+void send_no_answer(const Asker& asker);
 
 }  // namespace detail
 
@@ -32,8 +33,8 @@ void send_error(const Asker& asker, Error error);
 struct NoReply {};
 
 /// The right, and the duty, to answer one ask of an `M`. Movable; may be given to another actor, or to a thread.
-/// Destroyed unanswered, it gives the asker kInternal. Threads: one at a time; the asker's runtime must not be ending
-/// meanwhile.
+/// Destroyed unanswered, it gives the asker kInternal, at the end of the runtime kUnknown. Threads: one at a time; the
+/// asker's runtime must not be ending meanwhile.
 template <class M>
 class ReplyTo {
  public:
@@ -45,8 +46,7 @@ class ReplyTo {
     return *this;
   }
   ~ReplyTo() {
-    if (asker_.type != nullptr)
-      detail::send_error(asker_, Error(Code::kInternal, "the actor has given no answer", "PLX-ACT-0030"));
+    if (asker_.type != nullptr) detail::send_no_answer(asker_);
   }
 
   /// Whether somebody waits, as far as is known here: the message was an ask and is not answered.

@@ -19,6 +19,7 @@ namespace plexspaces {
 namespace {
 
 constexpr std::size_t kRuntimesMax = 1024;  // alive in one process
+constexpr int kLooksPerSlowHandler = 4;     // of the watchdog, in the time after which a handler is slow
 constexpr int kDeliverAttemptsMax = 16;     // activations that end just as a message arrives, in a row
 
 // The process's runtimes, so that a reference can be a plain id. An entry is written under the mutex; readers look at
@@ -62,6 +63,8 @@ Runtime::Runtime(env::Executor& executor, const Types& types, RuntimeOptions opt
       default_request_(std::make_shared<const RequestContext>()),
       log_([](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }),
       table_(options_.actors_max),
+      watchdog_(executor.worker_count(), options_.slow_handler_after,
+                [this](const detail::SlowTurn& turn) { report(turn); }),
       message_units_max_(static_cast<std::uint32_t>(std::min<std::size_t>(
           options_.message_bytes_max / detail::Envelope::kChargeUnit, detail::Envelope::kChargeMax - 2))) {
   mailbox_kinds_[0] = resolve({}, options_);
@@ -80,8 +83,11 @@ Runtime::~Runtime() {
   end_actors();
 }
 
+Error Runtime::end_error() const { return ending_ ? detail::dropped_error() : detail::gone_error(); }
+
 void Runtime::end_actors() {
   refuse_new_work();
+  ending_ = true;
   // Nobody is left to be told.
   table_.for_each([](detail::Cell& cell) {
     if (cell.extras != nullptr) cell.extras->exits.reset();
@@ -115,6 +121,11 @@ Status Runtime::start() {
   }
   std::vector<env::Worker*> workers;
   for (auto& worker : workers_) workers.push_back(worker.get());
+  if (options_.slow_handler_after > Duration::zero()) {
+    executor_.watch(options_.slow_handler_after / kLooksPerSlowHandler, [this] {
+      watchdog_.look(executor_.now(), [this](std::size_t worker) { return workers_[worker]->held(); });
+    });
+  }
   executor_.start(workers);
   return {};
 }
@@ -441,6 +452,32 @@ std::vector<DeadLetter> Runtime::dead_letters() const {
   return letters;
 }
 
+bool Runtime::is_alive(ActorId id) const {
+  const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
+  return cell != nullptr && cell->generation.load(std::memory_order_acquire) == id.generation;
+}
+
+std::string Runtime::name_of(ActorId id) const {
+  std::lock_guard lock(names_mutex_);
+  for (const auto& [name, entry] : names_)
+    if (entry.id == id) return name;
+  return std::to_string(id.slot);
+}
+
+void Runtime::report(const detail::SlowTurn& turn) const {
+  const ValueType* message = turn.held.message != nullptr ? turn.held.message->value : nullptr;
+  std::string during = message != nullptr                          ? fmt::format("handling {}", message->name)
+                       : turn.held.message == &detail::kStartOrder ? "in on_start()"
+                                                                   : "in on_stop()";
+  std::string who = fmt::format("{} {}@{} {}", detail::class_name(turn.held.class_number), name_of(turn.held.actor),
+                                options_.node_name, during);
+  auto milliseconds = turn.lasted / 1ms;
+  log_(turn.ended ? fmt::format("worker {} goes on after {} ms in {} (PLX-ACT-0050)", turn.worker, milliseconds, who)
+                  : fmt::format("worker {} is held for {} ms by {}: a handler that waits or computes for long calls "
+                                "co_await ctx.blocking(...) (PLX-ACT-0050)",
+                                turn.worker, milliseconds, who));
+}
+
 MailboxSize Runtime::mailbox_size(ActorId id) const {
   const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
   if (cell == nullptr || cell->generation.load(std::memory_order_acquire) != id.generation) return {};
@@ -452,6 +489,8 @@ MailboxSize Runtime::mailbox_size(ActorId id) const {
 
 RuntimeStats Runtime::stats() const {
   RuntimeStats stats;
+  stats.slow_handlers = watchdog_.slow_turns();
+  stats.slowest_handler = watchdog_.longest();
   std::uint64_t spawned = outside_spawned_.load(std::memory_order_relaxed);
   std::uint64_t ended = 0;
   for (const auto& worker : workers_) {

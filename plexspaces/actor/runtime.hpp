@@ -20,11 +20,13 @@
 
 #include "plexspaces/actor/actor_ref.hpp"
 #include "plexspaces/actor/cell_table.hpp"
+#include "plexspaces/actor/class_names.hpp"
 #include "plexspaces/actor/dead_letter.hpp"
 #include "plexspaces/actor/directory.hpp"
 #include "plexspaces/actor/facet.hpp"
 #include "plexspaces/actor/options.hpp"
 #include "plexspaces/actor/types.hpp"
+#include "plexspaces/actor/watchdog.hpp"
 #include "plexspaces/actor/worker.hpp"
 #include "plexspaces/base/check.hpp"
 #include "plexspaces/env/executor.hpp"
@@ -35,8 +37,10 @@ namespace plexspaces {
 struct RuntimeStats {
   std::uint64_t turns = 0;
   std::uint64_t crashes = 0;
-  std::uint64_t actors = 0;      // alive
-  std::uint64_t given_away = 0;  // moves between workers
+  std::uint64_t actors = 0;         // alive
+  std::uint64_t given_away = 0;     // moves between workers
+  std::uint64_t slow_handlers = 0;  // turns, and parts of turns between waits, longer than slow_handler_after
+  Duration slowest_handler{};       // the longest of these
   std::array<std::uint64_t, kDeadLetterReasons> dead_letters{};
 
   std::uint64_t dead(DeadLetterReason reason) const { return dead_letters[static_cast<std::size_t>(reason)]; }
@@ -84,6 +88,9 @@ class Runtime {
   template <class A>
   Result<ActorRef<A>> find(std::string_view name) const;
 
+  /// Whether the actor has not ended yet: it may end at any time.
+  bool is_alive(ActorId id) const;
+
   /// Ends the actor after the turns that it is in, with the reason shutdown; it cannot refuse. Does nothing when it has
   /// ended.
   void stop(ActorId id);
@@ -125,7 +132,8 @@ class Runtime {
   MailboxSize mailbox_size(ActorId id) const;
   /// The newest dead letters, oldest first.
   std::vector<DeadLetter> dead_letters() const;
-  /// Called with one line for each crash of an actor; standard error unless set. Before start().
+  /// Called with one line for each crash of an actor, and for what holds a worker (slow_handler_after); standard error
+  /// unless set. Threads: workers', and that of the watch. Before start().
   void set_log(std::function<void(const std::string&)> log) { log_ = std::move(log); }
 
   /// @returns the runtime that `node` names, or null when it has ended. It must not end while it is used.
@@ -149,6 +157,7 @@ class Runtime {
   void answer_from_outside(const detail::Envelope& request, Error error);  // to the actor that has asked
   void send_reply_from_outside(detail::Envelope* reply);                   // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
+  bool ending() const { return ending_; }  // in end_actors()
   const RequestContextPtr& default_request() const { return default_request_; }
 
  private:
@@ -183,6 +192,9 @@ class Runtime {
   Result<ActorId> find_name(std::string_view name, const void* tag) const;
   void start_outside_cell(detail::Cell& cell, Actor* actor, std::uint8_t mailbox, std::string name);
   void count_dead_letter(detail::Worker* worker, DeadLetter letter);
+  Error end_error() const;  // to the asker of an actor that ends, or has ended
+  void report(const detail::SlowTurn& turn) const;
+  std::string name_of(ActorId id) const;
 
   env::Executor& executor_;
   const Types& types_;
@@ -192,10 +204,12 @@ class Runtime {
   std::map<std::string, FacetFactory, std::less<>> facets_;
   std::function<void(const std::string&)> log_;
   std::atomic<bool> refusing_{false};
+  bool ending_ = false;  // in end_actors(): no other thread is left
 
   detail::CellTable table_;
   detail::BlockDepot depot_;
   std::vector<std::unique_ptr<detail::Worker>> workers_;
+  detail::Watchdog watchdog_;
   std::atomic<int> hungry_worker_{-1};  // an idle worker that would take runnable actors
   Directory directory_;
 
@@ -233,6 +247,7 @@ Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
   try {
     A* actor = ::new (memory) A(std::forward<Args>(args)...);
     PLX_CHECK(static_cast<void*>(static_cast<Actor*>(actor)) == memory, "a behaviour is the first base of its actor");
+    cell.class_number.store(class_number<A>(), std::memory_order_relaxed);
     if constexpr (has_on_start<A>()) cell.flags |= Cell::kStartHook;
     if constexpr (has_on_stop<A>()) cell.flags |= Cell::kStopHook;
     return actor;

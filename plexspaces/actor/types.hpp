@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "plexspaces/actor/actor.hpp"
+#include "plexspaces/actor/class_names.hpp"
 #include "plexspaces/actor/stateful.hpp"
 #include "plexspaces/base/error.hpp"
 #include "plexspaces/codec/description.hpp"
@@ -33,6 +34,7 @@ struct ActorType {
   std::vector<FacetSpec> facets;
   std::span<const Handler> handlers;
   const void* tag = nullptr;                 // the C++ class
+  std::uint16_t class_number = 0;            // its number: detail::class_name()
   std::size_t size = 0;                      // of the C++ class, in bytes
   Actor* (*create)(void* memory) = nullptr;  // null: has no default constructor, so cannot be activated by key
   bool hooks = false;                        // has on_start() or on_stop()
@@ -63,6 +65,7 @@ class Types {
     type.facets = std::move(options.facets);
     type.handlers = A::interface();
     type.tag = &detail::kTypeTag<A>;
+    type.class_number = detail::class_number<A>();
     type.size = sizeof(A);
     type.hooks = detail::has_on_start<A>() || detail::has_on_stop<A>();
     if constexpr (std::is_default_constructible_v<A>)

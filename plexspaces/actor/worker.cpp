@@ -14,6 +14,7 @@ namespace {
 constexpr std::size_t kGiveMax = 32;         // actors given away at once
 constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
 constexpr std::size_t kTurnsPerLook = 64;
+constexpr std::size_t kCarefulBatches = 1'000;  // after a batch that took twice its time
 
 void push_back(Envelope*& head, Envelope*& tail, Envelope* envelope) {
   envelope->next = nullptr;
@@ -41,6 +42,7 @@ Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
       timers_(now),
       recorder_(options_.recorder) {
   moves_in_ = options_.move_every_turns;
+  if (options_.pick || moves_in_ > 0) unusual_ |= kSteered;
   if (recorder_ != nullptr) effects_ = &recorded_;
 }
 
@@ -54,7 +56,8 @@ TimePoint Worker::run_batch(TimePoint now) {
   take_foreign();
   timers_.advance(now, this);
   turns_in_batch_ = 0;
-  next_look_ = kTurnsBeforeLook;
+  next_look_ = std::min(kTurnsBeforeLook, options_.turns_per_run);
+  if (careful_batches_ > 0 && --careful_batches_ == 0) unusual_ &= static_cast<std::uint8_t>(~kCareful);
   do {
     Cell* cell = next_runnable();
     if (cell == nullptr) break;
@@ -71,6 +74,13 @@ TimePoint Worker::run_batch(TimePoint now) {
   if (run_head_ != nullptr) return now;
   if (runtime_.workers_.size() > 1) runtime_.hungry_worker_.store(index_, std::memory_order_relaxed);
   return timers_.next_due();
+}
+
+Held Worker::held() const {
+  const Cell* cell = running_.seen();
+  if (cell == nullptr) return {};
+  return {counters_.turns.load(std::memory_order_relaxed), turns_in_batch_.seen(), cell->id(),
+          cell->class_number.load(std::memory_order_relaxed), running_message_.seen()};
 }
 
 bool Worker::has_foreign_work() const {
@@ -111,8 +121,18 @@ void Worker::unschedule(Cell& cell) {
 Cell* Worker::next_runnable() {
   Cell* cell = run_head_;
   if (cell == nullptr) return nullptr;
-  if (options_.pick) [[unlikely]]
-    return pick_runnable();
+  if (unusual_ != 0) [[unlikely]]
+    return next_in_unusual_times();
+  run_head_ = cell->run_next;
+  --runnable_;
+  return cell;
+}
+
+Cell* Worker::next_in_unusual_times() {
+  run_began_ = turns_in_batch_;
+  next_look_ = std::min(next_look_, run_began_ + kTurnsBeforeLook);
+  if (options_.pick) return pick_runnable();
+  Cell* cell = run_head_;
   run_head_ = cell->run_next;
   --runnable_;
   return cell;
@@ -159,13 +179,43 @@ bool Worker::crashed_by_plan(Cell& cell) {
   return true;
 }
 
-// Looks at the clock after 4, 16, 64 turns and every 64 from there: cheap turns hardly pay for it, costly ones do not
-// hold the worker for a whole batch.
-bool Worker::batch_is_over() {
-  if (turns_in_batch_ < next_look_) [[likely]]
+// Looks at the clock after 4, 16, 64 turns of the batch and every 64 from there, which cheap turns hardly feel. Costly
+// ones overrun the batch by up to 64 of them, once: the worker then counts anew in each run, until for long no batch
+// was that costly.
+bool Worker::look_at_clock() {
+#ifndef PLX_BUG_RUN_WITHOUT_TURN_BUDGET
+  if (turns_in_batch_ >= options_.turns_per_run) return true;
+#endif
+  Duration spent = runtime_.executor().now() - now_;
+  bool careful = (unusual_ & kCareful) != 0;
+  if (spent >= options_.batch_time_max) {
+#ifndef PLX_BUG_RUN_WITHOUT_TIME_BUDGET
+    if (careful || spent >= 2 * options_.batch_time_max) {
+      careful_batches_ = kCarefulBatches;
+      unusual_ |= kCareful;
+    }
+    return true;
+#endif
+  }
+  std::size_t turns = careful ? turns_in_batch_ - run_began_ : std::size_t{turns_in_batch_};
+  std::size_t step = turns < kTurnsPerLook ? 3 * turns : kTurnsPerLook;
+  if (careful && spent > Duration::zero()) {
+    auto left = static_cast<std::size_t>((options_.batch_time_max - spent).count());
+    step = std::clamp(turns * left / static_cast<std::size_t>(spent.count()), kTurnsBeforeLook,
+                      std::max(step, kTurnsBeforeLook));
+  }
+  next_look_ = std::min(turns_in_batch_ + step, options_.turns_per_run);
+  return false;
+}
+
+// Whether the run has no turn left for what comes next, else counts that. A run's first turn was counted as its run.
+inline bool Worker::share_is_spent(bool first) {
+  if (first) return false;
+  ++turns_in_batch_;
+  if (!batch_is_over()) [[likely]]
     return false;
-  next_look_ = turns_in_batch_ < kTurnsPerLook ? next_look_ * 4 : turns_in_batch_ + kTurnsPerLook;
-  return runtime_.executor().now() - now_ >= options_.batch_time_max;
+  --turns_in_batch_;
+  return true;
 }
 
 // Runs the actor until it has nothing to do or its share is spent.
@@ -173,22 +223,21 @@ void Worker::run(Cell& cell) {
   ++turns_in_batch_;  // so that runs without a turn end the batch too
   if ((cell.flags & Cell::kStopping) != 0 && end_as_told(cell)) [[unlikely]]
     return;
-  bool first = true;
+  enum : unsigned { kOrder = 1, kMessage = 2 };
+  unsigned done = 0;  // what this run has had
   for (;;) {
     if (cell.extras != nullptr && cell.extras->system_head != nullptr) [[unlikely]] {
+      if (share_is_spent(done == 0)) [[unlikely]]
+        return schedule(cell);
+      done |= kOrder;
       Extras& extras = *cell.extras;
       Envelope* envelope = extras.system_head;
       extras.system_head = envelope->next;
       system_turn(cell, envelope);
     } else if (cell.head != nullptr && (cell.flags & (Cell::kWaiting | Cell::kOwnMailbox)) == 0) {
-      if (!first) {
-        ++turns_in_batch_;
-        if (batch_is_over()) [[unlikely]] {
-          --turns_in_batch_;
-          return schedule(cell);
-        }
-      }
-      first = false;
+      if (share_is_spent(done == 0)) [[unlikely]]
+        return schedule(cell);
+      done = kMessage;
       turn(cell, take_head(cell));
     } else {
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
@@ -204,20 +253,14 @@ void Worker::run(Cell& cell) {
         return;
       }
       if (!is_ending(cell)) {
-        if (!first) {
-          ++turns_in_batch_;
-          if (batch_is_over()) {
-            --turns_in_batch_;
-            return schedule(cell);
-          }
-        }
+        if (share_is_spent(done == 0)) return schedule(cell);
         bool may_take = (cell.flags & (Cell::kOwnMailbox | Cell::kWaiting)) == Cell::kOwnMailbox;
         Envelope* envelope = may_take ? take_own(cell) : nullptr;
         if (envelope == nullptr) {
           cell.flags &= ~Cell::kScheduled;
           return;
         }
-        first = false;
+        done = kMessage;
         turn(cell, envelope);
       }
     }
@@ -225,13 +268,14 @@ void Worker::run(Cell& cell) {
       if (end_as_told(cell)) return;
       continue;
     }
-    if (options_.move_every_turns > 0 && moves_in_ > 0 && --moves_in_ == 0) [[unlikely]] {
-      moves_in_ = options_.move_every_turns;
-      Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
-      if (&next != this && give(cell, next)) return;
+    if ((unusual_ & kSteered) != 0) [[unlikely]] {
+      if (options_.move_every_turns > 0 && --moves_in_ == 0) {
+        moves_in_ = options_.move_every_turns;
+        Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
+        if (&next != this && give(cell, next)) return;
+      }
+      if (options_.pick && done >= kMessage) return schedule(cell);  // the simulator chooses the actor of each turn
     }
-    if (options_.pick && !first) [[unlikely]]
-      return schedule(cell);  // the simulator chooses the actor of each turn
   }
 }
 
@@ -279,10 +323,8 @@ Sent Worker::push_local(Cell& cell, Envelope* envelope) {
   return Sent::kOk;
 }
 
-// Takes what others pushed, oldest first, to the end of the plain list.
-void Worker::drain(Cell& cell) {
-  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
-  if (trimming.owns_lock() && !Cell::is_list(cell.inbox.load(std::memory_order_relaxed))) return;
+// The list in the inbox, oldest first.
+Envelope* Worker::take_inbox(Cell& cell) {
   Envelope* newest = cell.inbox.exchange(nullptr, std::memory_order_acquire);
   Envelope* oldest = nullptr;
   std::uint64_t drained = 0;
@@ -294,8 +336,14 @@ void Worker::drain(Cell& cell) {
     newest = next;
   }
   cell.foreign.fetch_sub(drained, std::memory_order_relaxed);
-  std::uint32_t generation = cell.generation.load(std::memory_order_relaxed);
+  return oldest;
+}
+
+// Takes what others pushed to the end of the plain list.
+void Worker::drain(Cell& cell) {
   bool own = (cell.flags & Cell::kOwnMailbox) != 0;
+  Envelope* oldest = own ? take_own_inbox(cell) : take_inbox(cell);
+  std::uint32_t generation = cell.generation.load(std::memory_order_relaxed);
   while (oldest != nullptr) {
     Envelope* next = oldest->next;
     if (oldest->target_generation != generation)

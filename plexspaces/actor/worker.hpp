@@ -20,9 +20,11 @@
 #include "plexspaces/actor/dead_letter.hpp"
 #include "plexspaces/actor/facet.hpp"
 #include "plexspaces/actor/options.hpp"
+#include "plexspaces/actor/published.hpp"
 #include "plexspaces/actor/reply_to.hpp"
 #include "plexspaces/actor/timer.hpp"
 #include "plexspaces/actor/timer_wheel.hpp"
+#include "plexspaces/actor/watchdog.hpp"
 #include "plexspaces/env/executor.hpp"
 
 namespace plexspaces {
@@ -104,6 +106,8 @@ class Worker final : public env::Worker {
   Status tell_within(ActorId to, Envelope* envelope, Duration within);  // takes it
   Status refuse_large(ActorId to, Envelope* envelope);                  // takes it
   bool refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope);    // takes it
+  std::uint64_t next_correlation();
+  void begin_blocking_wait(Wait& wait, Cell& cell, std::uint64_t correlation, Duration within);
   void unhandled(Context& context);
   Status stash(Context& context);
   void unstash_all(Context& context);
@@ -167,6 +171,7 @@ class Worker final : public env::Worker {
   void schedule_if_runnable(Cell& cell);
 
   // From any thread.
+  Held held() const;
   static Sent push_foreign(Runtime& runtime, Cell& cell, ActorId to, Envelope* envelope);  // takes it only when kOk
   static void adopt_later(Runtime& runtime, Cell& cell, std::uint16_t worker);
   /// Counts and keeps the message, answers its asker, and destroys it. `worker` null: outside every worker.
@@ -205,6 +210,7 @@ class Worker final : public env::Worker {
   void drop_oldest(Cell& cell);
   static void trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind);
   std::unique_lock<std::mutex> lock_out_trimming(const Cell& cell);
+  Envelope* take_own_inbox(Cell& cell);
   void take_offer(Cell& cell, Envelope* order);
   void let_in(Cell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
@@ -213,6 +219,7 @@ class Worker final : public env::Worker {
   static void send_timed_out(Timer& timer, void* worker);
   void schedule(Cell& cell);
   Cell* next_runnable();
+  Cell* next_in_unusual_times();
   Cell* pick_runnable();
   bool crashed_by_plan(Cell& cell);
   void run(Cell& cell);
@@ -226,7 +233,10 @@ class Worker final : public env::Worker {
     return cell.queued.load(std::memory_order_relaxed) >= messages_max_ ||
            cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
   }
-  bool batch_is_over();
+  static Envelope* take_inbox(Cell& cell);
+  bool batch_is_over() { return turns_in_batch_ >= next_look_ && look_at_clock(); }
+  bool look_at_clock();
+  bool share_is_spent(bool first);
   void drain(Cell& cell);
   static void append(Cell& cell, Envelope* envelope);
   static Envelope* take_head(Cell& cell);
@@ -257,7 +267,7 @@ class Worker final : public env::Worker {
   static Extras& extras(Cell& cell);
   static ExitLists& exit_lists(Cell& cell);
   void set_reason(Cell& cell, ExitReason reason);
-  void end_with(Cell& cell, ExitReason reason);
+  void end_with(Cell& cell, ExitReason reason, bool kill);
   void signal(ActorId to, Envelope* order);
   bool take_at_arrival(Cell& cell, Envelope* order);
   void exit_turn(Cell& cell, Envelope* order);
@@ -287,6 +297,7 @@ class Worker final : public env::Worker {
   void resume_after(Wait& wait);
   static void wait_timed_out(Timer& timer, void* worker);
   static void slept(Timer& timer, void* worker);
+  static void blocked_too_long(Timer& timer, void* worker);
   std::string log_crash(const Cell& cell, std::string_view during, std::string_view what);  // @returns the line
 
   static thread_local constinit Worker* current_worker_;
@@ -298,27 +309,38 @@ class Worker final : public env::Worker {
   const std::uint32_t messages_max_;  // of a mailbox like all others
   const std::uint32_t units_max_;
   TimePoint now_;
-  Cell* running_ = nullptr;                     // whose turn it is
-  const RequestContextPtr* request_ = nullptr;  // of the running turn's input; null: none
+  Published<Cell*> running_{nullptr};                       // whose turn it is
+  Published<const MessageInfo*> running_message_{nullptr};  // what that handles
+  const RequestContextPtr* request_ = nullptr;              // of the running turn's input; null: none
   Effects* effects_ = nullptr;  // of the running turn of an actor with facets: what it emits is kept here
   bool input_taken_ = false;    // by an open turn or by stash(), in the running turn
-  std::size_t moves_in_ = 0;    // turns until the next forced move
+  // What makes the turn loop leave its straight path. kSteered: a test forces moves or picks actors. kCareful: some
+  // turns have been costly of late.
+  enum Unusual : std::uint8_t { kSteered = 1, kCareful = 2 };
+  std::uint8_t unusual_ = 0;
+  std::size_t moves_in_ = 0;  // turns until the next forced move
   Cell* run_head_ = nullptr;
   Cell* run_tail_ = nullptr;
   std::size_t runnable_ = 0;
   Cell* free_cells_ = nullptr;
   std::size_t free_cell_count_ = 0;
   std::uint64_t last_correlation_;
-  std::size_t turns_in_batch_ = 0;
-  std::size_t next_look_ = 0;       // at the clock, in turns of the batch
-  std::size_t costly_batches_ = 0;  // in a row, whose mean turn was worth a move
+  Published<std::size_t> turns_in_batch_{0};
+  std::size_t next_look_ = 0;        // at the clock, in turns of the batch
+  std::size_t careful_batches_ = 0;  // still to come
+  std::size_t run_began_ = 0;        // in turns of the batch; of one that is unusual
+  std::size_t costly_batches_ = 0;   // in a row, whose mean turn was worth a move
   BlockPool pool_;
   TimerWheel timers_;
   Recorder* const recorder_;  // RuntimeOptions::recorder
   Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
-  // Written by other threads.
+  // Written by other threads: stacks that their worker takes as a whole, so there is no ABA. A push is a
+  // compare-and-swap after the cell's link is written, the taking an exchange with acquire, and the pushes between them
+  // one release sequence: every cell that is taken is seen as it was pushed. Sequentially consistent besides, as is
+  // has_foreign_work(): either the worker that has announced its park sees the push, or the pusher, in
+  // Executor::wake(), sees the announcement. Who finds the list filled leaves that to the one that has found it empty.
   alignas(64) std::atomic<Cell*> wakes_{nullptr};    // linked by wake_next
   alignas(64) std::atomic<Cell*> adopted_{nullptr};  // linked by run_next
 };

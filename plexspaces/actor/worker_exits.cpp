@@ -196,10 +196,12 @@ void Worker::set_reason(Cell& cell, ExitReason reason) {
     exit_lists(cell).reason = std::move(reason);
 }
 
-// Ends the actor now, also when a turn is open; its last turn only a kill ends.
-void Worker::end_with(Cell& cell, ExitReason reason) {
-  if ((cell.flags & Cell::kLastTurn) != 0 && reason.kind != ExitKind::kKilled) return;
+// Ends the actor now, also when a turn is open. A kill leaves it no last turn; the reason alone does not tell: an actor
+// that was linked to one that was killed ends with killed too.
+void Worker::end_with(Cell& cell, ExitReason reason, bool kill) {
+  if ((cell.flags & Cell::kLastTurn) != 0 && !kill) return;
   if (lists_of(cell) != nullptr || (cell.flags & Cell::kStopHook) != 0) exit_lists(cell).reason = std::move(reason);
+  if (kill) cell.flags &= static_cast<std::uint16_t>(~Cell::kStopHook);
   cell.flags |= Cell::kExiting;
   stop_cell(cell);
 }
@@ -297,7 +299,7 @@ void Worker::take_exit(Cell& cell, ExitSignal& signal) {
   if (signal.link != 0 && !forget_link(cell, signal)) return;
   const ExitLists* lists = lists_of(cell);
   if (signal.kill) {
-    if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));
+    if (!has_facets(cell)) return end_with(cell, std::move(signal.reason), true);
     set_reason(cell, std::move(signal.reason));
     return ask_to_stop(cell);
   }
@@ -312,7 +314,7 @@ void Worker::take_exit(Cell& cell, ExitSignal& signal) {
     return append_any(cell, message);
   }
   if (signal.reason.kind == ExitKind::kNormal && signal.from != cell.id()) return;
-  if (!has_facets(cell)) return end_with(cell, std::move(signal.reason));
+  if (!has_facets(cell)) return end_with(cell, std::move(signal.reason), false);
   set_reason(cell, std::move(signal.reason));
   ask_to_stop(cell);
 }

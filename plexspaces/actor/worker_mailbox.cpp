@@ -244,6 +244,12 @@ std::unique_lock<std::mutex> Worker::lock_out_trimming(const Cell& cell) {
   return std::unique_lock(runtime_.trim_mutexes_[cell.slot % runtime_.trim_mutexes_.size()]);
 }
 
+// The list in the inbox, oldest first; null: none.
+Envelope* Worker::take_own_inbox(Cell& cell) {
+  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+  return Cell::is_list(cell.inbox.load(std::memory_order_relaxed)) ? take_inbox(cell) : nullptr;
+}
+
 void Worker::trim_inbox(Runtime& runtime, Cell& cell, ActorId to, const MailboxKind& kind) {
   std::uint64_t foreign = cell.foreign.load(std::memory_order_relaxed);
   if (foreign / kForeignMessage < 2 * std::uint64_t{kind.messages_max} &&

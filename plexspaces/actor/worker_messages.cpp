@@ -97,8 +97,8 @@ Status Worker::refuse_large(ActorId to, Envelope* envelope) {
 }
 
 Status Worker::tell(ActorId to, Envelope* envelope) {
-  if (running_ != nullptr) {
-    envelope->set_sender(running_->id());
+  if (const Cell* running = running_; running != nullptr) {
+    envelope->set_sender(running->id());
     if (request_ != nullptr) inherit_request(*envelope, *request_);
     if (effects_ != nullptr) [[unlikely]]
       return keep(to, envelope);
@@ -214,6 +214,40 @@ void Worker::slept(Timer& timer, void* worker) {
   static_cast<Worker*>(worker)->resume_after(static_cast<Wait&>(timer));
 }
 
+std::uint64_t Worker::next_correlation() {
+#ifdef PLX_BUG_CORRELATION_REUSED
+  return last_correlation_;
+#endif
+  return ++last_correlation_;
+}
+
+void Worker::begin_blocking_wait(Wait& wait, Cell& cell, std::uint64_t correlation, Duration within) {
+  TimePoint deadline = saturating_add(now_, within);
+  wait.worker = this;
+  wait.cell = &cell;
+  wait.correlation = correlation;
+  wait.fire = &Worker::blocked_too_long;
+  if (deadline != kNever) timers_.arm(wait, deadline);
+  cell.extras->open->wait = &wait;
+}
+
+void Worker::blocked_too_long(Timer& timer, void* worker) {
+  auto& wait = static_cast<Wait&>(timer);
+  wait.error = Error(Code::kDeadlineExceeded, "the blocking call takes longer: it goes on, its result will be dropped",
+                     "PLX-ACT-0052");
+  static_cast<Worker*>(worker)->resume_after(wait);
+}
+
+Envelope* BlockingCall::make_error(const MessageInfo& type, Error error) const {
+  Envelope* answer = make_answer(type, sizeof(Error), Envelope::kFailed);
+  ::new (answer->payload()) Error(std::move(error));
+  return answer;
+}
+
+Error blocking_threw_error(const char* what) {
+  return Error(Code::kInternal, fmt::format("the blocking call threw: {}", what), "PLX-ACT-0051");
+}
+
 // ---- answers -------------------------------------------------------------------------------------------------------
 
 // The request is answered, or another holds its answer: whom it came from it still tells, but for a sink.
@@ -314,6 +348,7 @@ void Worker::bury(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLett
   if (!order && !answer_to_send) runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
   if (envelope->is(Envelope::kAsk)) {
     Error error = reason == DeadLetterReason::kTooLarge ? too_large_error(envelope->bytes(), runtime.options())
+                  : runtime.ending()                    ? dropped_error()
                                                         : dead_letter_error(reason);
     if (worker != nullptr)
       worker->send_reply(worker->error_reply(envelope, std::move(error)));

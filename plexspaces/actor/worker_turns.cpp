@@ -51,6 +51,7 @@ bool Worker::expired(Cell& cell, Envelope* envelope) {
 
 // Inlined into each turn: a call of its own is one twentieth of a hop.
 [[gnu::always_inline]] inline void Worker::handle(Cell& cell, Envelope* envelope) {
+  running_message_ = envelope->type;
   request_ = request_of(*envelope);
   Context context(*this, cell, envelope);
   try {
@@ -158,11 +159,13 @@ bool Worker::awaits(const Cell& cell, std::uint64_t correlation) {
 void Worker::resume(OpenTurn& open, std::coroutine_handle<> handle) {
   // Also from within receive(), whose turn this is.
   Cell* outer = std::exchange(running_, open.context.cell_);
+  const MessageInfo* outer_message = std::exchange(running_message_, open.input->type);
   const RequestContextPtr* outer_request = std::exchange(request_, request_of(*open.input));
   handle.resume();
   bool done = open.root.done();
   if (done) settle_open_turn(open);
   running_ = outer;
+  running_message_ = outer_message;
   request_ = done ? nullptr : outer_request;
 }
 
@@ -204,7 +207,7 @@ void Worker::close_open_turn(Cell& cell) {
 void Worker::drop_open_turn(Cell& cell) {
   if (cell.extras == nullptr || cell.extras->open == nullptr) return;
   Envelope* input = cell.extras->open->input;
-  if (input->is(Envelope::kAsk)) send_reply(error_reply(input, gone_error()));
+  if (input->is(Envelope::kAsk)) send_reply(error_reply(input, runtime_.end_error()));
   close_open_turn(cell);
 }
 
@@ -216,6 +219,7 @@ Status Worker::run_on_start(Cell& cell) {
   if (request_ != nullptr) inherit_request(*input, *request_);
   // Also within the turn of the actor that starts it.
   Cell* outer = std::exchange(running_, &cell);
+  const MessageInfo* outer_message = std::exchange(running_message_, &kStartOrder);
   const RequestContextPtr* outer_request = std::exchange(request_, request_of(*input));
   Effects* outer_effects = std::exchange(effects_, recorder_ != nullptr ? &recorded_ : nullptr);
   Status started;
@@ -230,6 +234,7 @@ Status Worker::run_on_start(Cell& cell) {
   }
   if (thrown) started = fail(Code::kInternal, log_crash(cell, "in on_start()", *thrown), "PLX-ACT-0012");
   running_ = outer;
+  running_message_ = outer_message;
   request_ = outer_request;
   effects_ = outer_effects;
   return started;
@@ -269,7 +274,6 @@ bool Worker::begin_last_turn(Cell& cell) {
   if ((cell.flags & Cell::kStopHook) == 0) return false;
   ExitLists& lists = exit_lists(cell);
   cell.flags &= ~Cell::kStopHook;
-  if (lists.reason.kind == ExitKind::kKilled) return false;
   drop_open_turn(cell);
   cell.flags = static_cast<std::uint16_t>((cell.flags & ~Cell::kExiting) | Cell::kLastTurn);
   Envelope* input = make_order(&pool_, kStopOrder);
@@ -340,6 +344,7 @@ void Worker::run_through_facets(Cell& cell, Activation& activation, EnvelopePtr 
   for (bool again = !erase; again;) {
     again = false;
     running_ = &cell;
+    running_message_ = turn.input->type;
     request_ = request_of(*turn.input);
     effects_ = &turn.effects;
     std::optional<std::string> thrown;

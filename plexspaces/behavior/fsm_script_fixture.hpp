@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "plexspaces/actor/mailbox.hpp"
 #include "plexspaces/env/time.hpp"
 
 namespace plexspaces::fsm_script {
@@ -61,7 +62,8 @@ using Trace = std::vector<std::string>;
 std::string text(const Trace& trace);
 
 // Under virtual time.
-Trace run_machine(const Script& script, std::size_t workers, std::size_t move_every_turns = 0);
+Trace run_machine(const Script& script, std::size_t workers, std::size_t move_every_turns = 0,
+                  const MailboxOptions& mailbox = {});
 
 // @param ambiguous: set when two things happen too close to each other to have an order; the trace ends there.
 Trace run_model(const Script& script, bool& ambiguous);

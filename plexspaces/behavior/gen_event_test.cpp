@@ -188,6 +188,23 @@ TEST_F(GenEventTest, AHandlerThatThrowsInACallIsRemovedAndTheCallerLearnsIt) {
   EXPECT_TRUE(ids().empty());
 }
 
+// Throws also when it is removed.
+class Sore : public Alarms::Handler<Sore> {
+ public:
+  Stay handle(const Raised&, Context&) { return Stay::kNo; }
+  void on_remove(const ExitReason&, Context&) { throw std::runtime_error("not me"); }
+};
+
+TEST_F(GenEventTest, WhatAHandlerThrowsWhenItGoesIsLogged) {
+  EXPECT_TRUE(ask(alarms_, Alarms::add<Sore>("sore")));
+  EXPECT_TRUE(add_noter("a"));
+  EXPECT_TRUE(ask(alarms_, Raised{"x"}));
+  EXPECT_EQ(ids(), (std::vector<std::string>{"a"}));
+  EXPECT_EQ(notes_, (Notes{"a x"}));
+  ASSERT_EQ(log_.size(), 1u);
+  EXPECT_NE(log_[0].find("on_remove(): not me"), std::string::npos) << log_[0];
+}
+
 TEST_F(GenEventTest, AHandlerGoesWhenItIsRemovedOrSaysSo) {
   EXPECT_TRUE(add_noter("a"));
   EXPECT_TRUE(add_noter("b"));

@@ -105,7 +105,8 @@ class ScriptMachine : public GenFsm<ScriptMachine, Letter, External> {
   int fuel_;
 };
 
-Trace run_machine(const Script& script, std::size_t workers, std::size_t move_every_turns) {
+Trace run_machine(const Script& script, std::size_t workers, std::size_t move_every_turns,
+                  const MailboxOptions& mailbox) {
   Trace trace;
   sim::World world(1);
   sim::SimExecutor executor(world, {.workers = workers});
@@ -115,7 +116,7 @@ Trace run_machine(const Script& script, std::size_t workers, std::size_t move_ev
   Runtime runtime(executor, types, std::move(options));
   runtime.set_log([&](const std::string& line) { trace.push_back(line); });
   EXPECT_TRUE(runtime.start());
-  auto machine = *runtime.spawn<ScriptMachine>("", script, trace);
+  auto machine = *runtime.spawn<ScriptMachine>(SpawnOptions{.mailbox = mailbox}, script, trace);
   executor.run_for(1ms, 10'000);
   for (const Op& op : script.ops) {
     for (int kind : op.burst) EXPECT_TRUE(machine.tell(External{kind}));
@@ -554,6 +555,21 @@ TEST(GenFsmModelTest, RandomMachinesDoWhatTheModelOfGenStatemDoes) {
     RC_ASSERT(fsm_script::text(trace) == fsm_script::text(expected));
   }));
   EXPECT_GT(events, 1'000u);
+}
+
+// What a machine sends itself is neither refused nor dropped by the bound of its mailbox, nor overtaken.
+TEST(GenFsmModelTest, RandomMachinesWithMailboxesOfTheirOwnDoTheSame) {
+  EXPECT_TRUE(rc::check([&] {
+    std::uint64_t seed = *some_seed();
+    Script script = some_script(seed, true);
+    bool ambiguous = false;
+    Trace expected = run_model(script, ambiguous);
+    MailboxOptions mailbox{.messages_max = kExternals,
+                           .overflow = seed % 2 == 0 ? Overflow::kDropOldest : Overflow::kBlock};
+    Trace trace = run_machine(script, 1 + seed % 2, seed % 3, mailbox);
+    if (ambiguous && trace.size() > expected.size()) trace.resize(expected.size());
+    RC_ASSERT(fsm_script::text(trace) == fsm_script::text(expected));
+  }));
 }
 
 TEST(GenFsmModelTest, RandomMachinesThatMoveBetweenWorkersDoTheSame) {

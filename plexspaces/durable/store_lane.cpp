@@ -17,7 +17,7 @@ void StoreLane::enqueue(Job job) {
     queue_.push_back(std::move(job));
     if (std::exchange(driving_, true)) return;
   }
-  executor_.run_blocking([this] { drive(); });
+  executor_.run_storage([this] { drive(); });
 }
 
 void StoreLane::drive() {

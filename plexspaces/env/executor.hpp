@@ -5,6 +5,7 @@
 #include <functional>
 #include <span>
 
+#include "plexspaces/base/error.hpp"
 #include "plexspaces/env/time.hpp"
 
 namespace plexspaces::env {
@@ -28,10 +29,11 @@ class Worker {
 /// Runs workers and blocking work. Used per batch, never per message.
 ///
 ///     worker i:   run_batch -> poll its I/O -> run_batch ... -> nothing to do -> spin -> park until wake(i) or due
-///     time blocking:   run_blocking(f) -> some thread that may block -> f()
+///     any time:   run_blocking(f), run_storage(f) -> some thread that may block -> f()
+///     watch(period, look):   look() every period, whatever holds the others
 ///
-/// Real: a thread per worker, each with its own I/O context, and a pool for blocking work. Simulated: one thread steps
-/// all. Lifetime: stop() returns before the workers and what the blocking work refers to are destroyed.
+/// Real: a thread per worker, each with its own I/O context, pools for blocking work, and one to watch. Simulated: one
+/// thread steps all. Lifetime: stop() returns before the workers and what the blocking work refers to are destroyed.
 class Executor {
  public:
   virtual ~Executor() = default;
@@ -42,16 +44,29 @@ class Executor {
   /// Begins to drive `workers`, one for each index below worker_count(). Once.
   virtual void start(std::span<Worker* const> workers) = 0;
 
-  /// Stops: no run_batch() and no blocking work runs after it returns. Blocking work that was queued is run first.
-  /// Not from a worker.
+  /// Stops: no run_batch(), no blocking work and no look of a watch runs after it returns. What run_storage() has
+  /// queued is run first; what waits from run_blocking() is destroyed unrun. Not from a worker.
   virtual void stop() = 0;
 
   /// Makes worker `index` run soon, when it is parked. Cheap when it is not. Call it after the work is visible through
   /// has_foreign_work(), stored by a sequentially consistent or read-modify-write operation. Threads: any.
   virtual void wake(std::size_t index) = 0;
 
-  /// Runs `work` where blocking is allowed (disk, libraries that wait). Unordered between calls. Threads: any.
-  virtual void run_blocking(std::move_only_function<void()> work) = 0;
+  /// Runs `work` where blocking is allowed (files, libraries that wait, long computations); it does not throw.
+  /// Unordered between calls. Threads: any.
+  /// @error kResourceExhausted: as much work waits as may. kUnavailable: after stop(). `work` is destroyed then.
+  virtual Status run_blocking(std::move_only_function<void()> work) = 0;
+
+  /// As run_blocking(), for stores: held up by none of that, and never refused, because who queues it bounds it.
+  virtual void run_storage(std::move_only_function<void()> work) = 0;
+
+  /// Calls `look` every `period` while workers run, on a thread that no worker and no work can hold. Once, before
+  /// start(). Simulated: when the test says so.
+  virtual void watch(Duration period, std::move_only_function<void()> look) = 0;
 };
+
+/// What run_blocking() returns when `queue_max` jobs wait, and after stop().
+Error blocking_full_error(std::size_t queue_max);
+Error blocking_stopped_error();
 
 }  // namespace plexspaces::env

@@ -35,6 +35,9 @@ struct Config {
   struct Runtime {
     std::size_t workers = 0;
     std::uint32_t mailbox_messages_max = 0;
+    std::size_t blocking_threads = 0;
+    std::size_t blocking_queue_max = 0;
+    Duration slow_handler_after{};
   } runtime;
 };
 

@@ -34,6 +34,7 @@ RuntimeOptions runtime_options(const Config& config, std::uint64_t seed) {
   RuntimeOptions options;
   options.node_name = config.node.name;
   options.mailbox_messages_max = config.runtime.mailbox_messages_max;
+  options.slow_handler_after = config.runtime.slow_handler_after;
   options.seed = seed;
   return options;
 }
@@ -64,7 +65,9 @@ struct Node::Impl {
       : config(c),
         world(std::move(w)),
         store(std::move(opened)),
-        executor({.workers = config.runtime.workers}),
+        executor({.workers = config.runtime.workers,
+                  .blocking_threads = config.runtime.blocking_threads,
+                  .blocking_queue_max = config.runtime.blocking_queue_max}),
         runtime(executor, types, runtime_options(config, world->random.next())),
         durability_facets(runtime, *store, world->clock),
         operations(runtime, durability_facets),

@@ -23,6 +23,16 @@ void SimExecutor::start(std::span<env::Worker* const> workers) {
 
 void SimExecutor::stop() {
   if (stopped_ || crashed_) return;
+  stopping_ = true;
+  // Moved out first: a destructor of captured state may queue a job.
+  std::vector<Job> dropped;
+  for (std::size_t i = 0; i < jobs_.size();) {
+    if (jobs_[i].storage)
+      ++i;
+    else
+      dropped.push_back(take_job(i));
+  }
+  dropped.clear();
   // A job may queue another: all of them count as queued before the stop.
   while (!jobs_.empty()) run_job(world_.random.below(jobs_.size()));
   stopped_ = true;
@@ -32,11 +42,30 @@ void SimExecutor::wake(std::size_t index) {
   if (index < workers_.size()) workers_[index].woken = true;
 }
 
-void SimExecutor::run_blocking(std::move_only_function<void()> work) {
+Status SimExecutor::run_blocking(std::move_only_function<void()> work) {
+  if (crashed_ || stopping_) return std::unexpected(env::blocking_stopped_error());
+  if (program_jobs_ >= options_.blocking_queue_max)
+    return std::unexpected(env::blocking_full_error(options_.blocking_queue_max));
+  ++program_jobs_;
+  jobs_.push_back({std::move(work), false});
+  return {};
+}
+
+void SimExecutor::run_storage(std::move_only_function<void()> work) {
   // Destroyed unrun, as the memory of a dead process is.
   if (crashed_ || stopped_) return;
-  PLX_CHECK(jobs_.size() < options_.blocking_jobs_max, "blocking work is bounded by those who queue it");
-  jobs_.push_back(std::move(work));
+  PLX_CHECK(jobs_.size() < options_.storage_jobs_max, "work of stores is bounded by those who queue it");
+  jobs_.push_back({std::move(work), true});
+}
+
+void SimExecutor::watch(Duration, std::move_only_function<void()> look) {
+  PLX_CHECK(workers_.empty() && !look_, "watch() once, before start()");
+  look_ = std::move(look);
+}
+
+void SimExecutor::look() {
+  PLX_CHECK(look_ != nullptr, "look() is of what watch() was given");
+  look_();
 }
 
 bool SimExecutor::wants_to_run(const Driven& driven) const {
@@ -48,12 +77,17 @@ void SimExecutor::note(Choice choice, std::size_t index) {
               (static_cast<std::uint64_t>(world_.clock.now().time_since_epoch().count()) & 0xffff'ffff'ffffull));
 }
 
+SimExecutor::Job SimExecutor::take_job(std::size_t index) {
+  std::swap(jobs_[index], jobs_.back());
+  Job job = std::move(jobs_.back());
+  jobs_.pop_back();
+  if (!job.storage) --program_jobs_;
+  return job;
+}
+
 void SimExecutor::run_job(std::size_t index) {
   note(Choice::kJob, index);
-  std::swap(jobs_[index], jobs_.back());
-  auto job = std::move(jobs_.back());
-  jobs_.pop_back();
-  job();
+  take_job(index).work();
 }
 
 bool SimExecutor::step() { return step_before(kNever); }

@@ -13,8 +13,9 @@ namespace plexspaces::sim {
 
 struct SimExecutorOptions {
   std::size_t workers = 2;
-  Duration step_time_max = 5us;              // each step takes a random time up to this
-  std::size_t blocking_jobs_max = 1u << 20;  // queued at once; more is a bug of the simulated program (checked)
+  Duration step_time_max = 5us;             // each step takes a random time up to this
+  std::size_t blocking_queue_max = 10'000;  // run_blocking(): queued at once; one more is refused
+  std::size_t storage_jobs_max = 1u << 20;  // run_storage(): as above; more is a bug of the simulated program (checked)
 };
 
 /// Drives the production workers and blocking work in virtual time.
@@ -23,7 +24,8 @@ struct SimExecutorOptions {
 ///              none wants to: the clock jumps to the nearest due time
 ///
 /// Every choice goes into world.trace. crash() is the death of the process at a step: what was queued is destroyed
-/// unrun. Threads: one (wake() and run_blocking() too). Lifetime: as Executor, and the world outlives it.
+/// unrun. Threads: one (wake(), run_blocking() and run_storage() too). Lifetime: as Executor, and the world outlives
+/// it.
 class SimExecutor final : public env::Executor {
  public:
   SimExecutor(World& world, SimExecutorOptions options);
@@ -34,7 +36,12 @@ class SimExecutor final : public env::Executor {
   void start(std::span<env::Worker* const> workers) override;
   void stop() override;
   void wake(std::size_t index) override;
-  void run_blocking(std::move_only_function<void()> work) override;
+  Status run_blocking(std::move_only_function<void()> work) override;
+  void run_storage(std::move_only_function<void()> work) override;
+  void watch(Duration period, std::move_only_function<void()> look) override;
+
+  /// The look that watch() was given: at any time, also from within a batch, since no time passes there by itself.
+  void look();
 
   /// @returns false when nothing can ever run again without an outside event: no worker wants to, no job, no due time.
   bool step();
@@ -50,6 +57,7 @@ class SimExecutor final : public env::Executor {
   /// The process dies now: queued blocking work is destroyed unrun, no worker runs again.
   void crash();
   bool crashed() const { return crashed_; }
+  /// Queued, of both kinds.
   std::size_t blocking_jobs() const { return jobs_.size(); }
 
  private:
@@ -58,17 +66,25 @@ class SimExecutor final : public env::Executor {
     TimePoint due = TimePoint::min();
     bool woken = true;
   };
+  struct Job {
+    std::move_only_function<void()> work;
+    bool storage;
+  };
   enum class Choice : std::uint8_t { kWorker = 1, kJob = 2, kAdvance = 3, kCrash = 4 };
 
   bool wants_to_run(const Driven& driven) const;
+  Job take_job(std::size_t index);
   void run_job(std::size_t index);
   void note(Choice choice, std::size_t index);
 
   World& world_;
   SimExecutorOptions options_;
   std::vector<Driven> workers_;
-  std::vector<std::move_only_function<void()>> jobs_;
+  std::vector<Job> jobs_;
+  std::size_t program_jobs_ = 0;  // of run_blocking()
+  std::move_only_function<void()> look_;
   std::vector<std::size_t> runnable_;  // kept between steps for its memory
+  bool stopping_ = false;
   bool stopped_ = false;
   bool crashed_ = false;
 };

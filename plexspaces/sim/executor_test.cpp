@@ -43,7 +43,7 @@ std::pair<std::uint64_t, std::string> run_program(std::uint64_t seed) {
   std::string order;
   for (int i = 0; i < 8; ++i) {
     a.queue.push_back([&] { order += 'a'; });
-    b.queue.push_back([&] { executor.run_blocking([&] { order += 'j'; }); });
+    b.queue.push_back([&] { executor.run_storage([&] { order += 'j'; }); });
   }
   env::Worker* workers[] = {&a, &b};
   executor.start(workers);
@@ -89,20 +89,43 @@ TEST(SimExecutorTest, AWakeBringsAParkedWorkerBack) {
   executor.stop();
 }
 
-TEST(SimExecutorTest, StopRunsQueuedBlockingWorkAndCrashDestroysItUnrun) {
+TEST(SimExecutorTest, StopRunsWhatStoresHaveQueuedAndDestroysTheRestUnrunACrashAll) {
   for (bool crash : {false, true}) {
     World world(1);
     SimExecutor executor(world, {.workers = 1});
     QueueWorker worker;
     env::Worker* workers[] = {&worker};
     executor.start(workers);
-    auto alive = std::make_shared<int>(0);
-    executor.run_blocking([alive] { ++*alive; });
+    auto stored = std::make_shared<int>(0);
+    auto blocked = std::make_shared<int>(0);
+    for (int i = 0; i < 5; ++i) {
+      executor.run_storage([stored] { ++*stored; });
+      EXPECT_TRUE(executor.run_blocking([blocked] { ++*blocked; }));
+    }
     crash ? executor.crash() : executor.stop();
-    EXPECT_EQ(*alive, crash ? 0 : 1);
-    EXPECT_EQ(alive.use_count(), 1);
+    EXPECT_EQ(*stored, crash ? 0 : 5);
+    EXPECT_EQ(*blocked, 0);
+    EXPECT_EQ(stored.use_count(), 1);
+    EXPECT_EQ(blocked.use_count(), 1);
     EXPECT_FALSE(executor.step());
+    EXPECT_EQ(executor.run_blocking([] {}).error().code(), Code::kUnavailable);
   }
+}
+
+TEST(SimExecutorTest, BlockingWorkIsBoundedAndThatOfStoresIsNot) {  // INV-M3
+  World world(1);
+  SimExecutor executor(world, {.workers = 1, .blocking_queue_max = 3});
+  QueueWorker worker;
+  env::Worker* workers[] = {&worker};
+  executor.start(workers);
+  int ran = 0;
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(executor.run_blocking([&] { ++ran; }));
+  EXPECT_EQ(executor.run_blocking([&] { ++ran; }).error().code(), Code::kResourceExhausted);
+  for (int i = 0; i < 10; ++i) executor.run_storage([&] { ++ran; });
+  while (executor.step()) {
+  }
+  EXPECT_EQ(ran, 13);
+  EXPECT_TRUE(executor.run_blocking([] {})) << "there is room again";
 }
 
 }  // namespace

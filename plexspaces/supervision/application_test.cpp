@@ -72,7 +72,7 @@ class Service : public GenServer<Service, EndNow> {
 
 class ApplicationTest : public testing::Test {
  protected:
-  ApplicationTest() : executor_({.workers = 2}), runtime_(executor_, types_) {
+  ApplicationTest() : executor_({.workers = 2}), runtime_(executor_, types_, {.slow_handler_after = Duration::zero()}) {
     runtime_.set_log([events = log_](const std::string& line) { events->add(line); });
     EXPECT_TRUE(runtime_.start());
   }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "plexspaces/actor/mailbox.hpp"
 #include "plexspaces/codec/description.hpp"
 #include "plexspaces/env/time.hpp"
 
@@ -99,6 +100,7 @@ struct ChildOptions {
   bool significant = false;          // for AutoShutdown; not of a permanent child
   std::optional<Backoff> backoff;    // none: at once
   std::string name;                  // under which Runtime::find() finds it, also after each restart; empty: none
+  MailboxOptions mailbox;            // unset: that of the runtime
 
   friend bool operator==(const ChildOptions&, const ChildOptions&) = default;
 };

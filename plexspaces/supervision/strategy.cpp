@@ -31,8 +31,15 @@ bool ends_supervisor(const SupervisorState& state, std::size_t child) {
 
 bool RestartWindow::allows(TimePoint now) const {
   if (limit_.intensity == 0) return false;
+#ifdef PLX_BUG_RESTART_WINDOW_ONE_SHORT
+  if (count_ + 1 < limit_.intensity) return true;
+#else
   if (count_ < limit_.intensity) return true;
-  return is_over(ring_[oldest_], now);
+#endif
+#ifdef PLX_BUG_RESTART_PERIOD_IGNORED
+  return false;
+#endif
+  return count_ > 0 && is_over(ring_[oldest_], now);
 }
 
 void RestartWindow::add(TimePoint now) {

@@ -124,8 +124,12 @@ Task<> Supervisor::on_stop(Context& ctx, const ExitReason&) {
     co_await stop_at_once(ctx);
     co_return;
   }
-  for (Index i = children_.size(); i-- > 0;)
+#ifdef PLX_BUG_STOP_LEFT_TO_RIGHT
+  for (Index i = 0; i < children_.size(); ++i)
     if (state_.children[i].state == ChildState::running) co_await stop(ctx, i);
+#endif
+  for (auto at = next_to_stop(state_, 0, children_.size()); at; at = next_to_stop(state_, 0, *at))
+    co_await stop(ctx, *at);
 }
 
 // ---- children ------------------------------------------------------------------------------------------------------
@@ -173,11 +177,9 @@ Status Supervisor::start(Context& ctx, Index at) {
   Result<ActorId> started;
   try {
     if (spec.is_supervisor()) {
-      auto made =
-          ctx.spawn_linked_with<Supervisor>({.name = spec.options.name, .mailbox = {}}, spec.supervisor, &leftovers_);
-      started = made ? Result<ActorId>(made->id()) : std::unexpected(std::move(made).error());
+      started = detail::start_child<Supervisor>(ctx, spec.options, spec.supervisor, &leftovers_);
     } else {
-      started = spec.start(ctx, spec.options.name, child.argument.get());
+      started = spec.start(ctx, spec.options, child.argument.get());
     }
   } catch (const std::exception& error) {
     started = fail(Code::kInternal, fmt::format("the constructor of {} threw: {}", spec.class_name, error.what()));
@@ -345,6 +347,9 @@ void Supervisor::start_range(Context& ctx, const Plan& plan) {
     Status started = start(ctx, *at);
     if (!started) {
       ctx.runtime().log(started.error().message());
+      // Those after it start with it, or not at all: also those that waited for a restart of their own.
+      for (Index i = *at + 1; i < plan.last; ++i)
+        if (state_.children[i].state == ChildState::restarting) set_ended(i, ChildState::stopped);
       return try_again(ctx, *at);
     }
     ++children_[*at].restarts;
@@ -388,11 +393,11 @@ Result<Supervisor::Index> Supervisor::add_new(const StartChild& m) {
                   fmt::format("the supervisor '{}' has {} children, its limit", spec_->name(), kChildrenMax),
                   "PLX-SUP-0007");
     if (auto there = find(m.spec->id)) {
-      bool stopped = state_.children[*there].state == ChildState::stopped;
+      bool runs = state_.children[*there].state == ChildState::running;
       return fail(Code::kAlreadyExists,
-                  fmt::format("the supervisor '{}' has a child '{}', which is {}", spec_->name(), m.spec->id,
-                              stopped ? "stopped: restart or delete it" : "running or being restarted"),
-                  stopped ? "PLX-SUP-0010" : "PLX-SUP-0009");
+                  fmt::format("the supervisor '{}' has a child '{}', which {}", spec_->name(), m.spec->id,
+                              runs ? "is running" : "does not run: restart or delete it"),
+                  runs ? "PLX-SUP-0009" : "PLX-SUP-0010");
     }
   }
   add(is_simple() ? spec_->children().front() : m.spec, m.argument);
@@ -416,6 +421,7 @@ Task<Status> Supervisor::handle(const TerminateChild& m, Context& ctx) {
   } else if (!m.id.empty()) {
     at = find(m.id);
   }
+  if (!at && m.actor && !ctx.runtime().is_alive(m.actor)) co_return Status();  // it may have been a child
   if (!at)
     co_return fail(Code::kNotFound, fmt::format("the supervisor '{}' has no such child", spec_->name()),
                    "PLX-SUP-0011");

@@ -45,7 +45,8 @@ struct StartChild {
 PLX_MESSAGE(StartChild);
 
 /// Stops a child; it stays known, to be restarted or deleted, unless it is temporary. By `id`; of simple_one_for_one by
-/// `actor`. @error kNotFound: no such child. kFailedPrecondition: named in the wrong one of the two ways.
+/// `actor`, also when that has ended already. @error kNotFound: no such child. kFailedPrecondition: named in the wrong
+/// one of the two ways.
 struct TerminateChild {
   std::string id;
   ActorId actor{};

@@ -31,16 +31,25 @@ struct Leftover {
 };
 using Leftovers = std::vector<Leftover>;  // in the order in which they are to be stopped
 
-/// What starts a child: linked to the actor whose turn it is, named unless the name is empty. `argument` is of the
-/// spec's type.
+/// What starts a child: linked to the actor whose turn it is. `argument` is of the spec's type.
 using StartFunction =
-    std::move_only_function<Result<ActorId>(Context&, const std::string& name, const void* argument) const>;
+    std::move_only_function<Result<ActorId>(Context&, const ChildOptions& options, const void* argument) const>;
 
+template <class A, class... Args>
+Result<ActorId> start_child(Context& ctx, const ChildOptions& options, Args&&... args) {
+  PLX_TRY(ref,
+          ctx.spawn_linked_with<A>({.name = options.name, .mailbox = options.mailbox}, std::forward<Args>(args)...));
+  return ref.id();
+}
+
+/// The name of a class, without its namespaces.
 template <class T>
 constexpr std::string_view class_name() {
   std::string_view text = __PRETTY_FUNCTION__;
   std::size_t from = text.find("T = ") + 4;
-  return text.substr(from, text.find_first_of(";]", from) - from);
+  text = text.substr(from, text.find_first_of(";]", from) - from);
+  std::size_t scope = text.rfind("::", text.find('<'));
+  return scope == std::string_view::npos ? text : text.substr(scope + 2);
 }
 
 }  // namespace detail
@@ -66,12 +75,8 @@ ChildSpec child(std::string id, RestartType restart = permanent, ChildOptions op
   ChildSpec spec{.id = std::move(id), .restart = restart, .options = std::move(options)};
   spec.class_name = detail::class_name<A>();
   spec.start = [kept = std::tuple<std::decay_t<Args>...>(std::forward<Args>(args)...)](
-                   Context& ctx, const std::string& name, const void*) -> Result<ActorId> {
-    PLX_TRY(
-        ref,
-        std::apply([&](const auto&... arg) { return ctx.spawn_linked_with<A>({.name = name, .mailbox = {}}, arg...); },
-                   kept));
-    return ref.id();
+                   Context& ctx, const ChildOptions& given, const void*) {
+    return std::apply([&](const auto&... arg) { return detail::start_child<A>(ctx, given, arg...); }, kept);
   };
   return spec;
 }
@@ -122,14 +127,11 @@ class SupervisorSpec {
   Self&& template_child(this Self&& self, std::string id, RestartType restart = permanent, ChildOptions options = {}) {
     ChildSpec spec{.id = std::move(id), .restart = restart, .options = std::move(options)};
     spec.class_name = detail::class_name<A>();
-    spec.start = [](Context& ctx, const std::string&, const void* argument) -> Result<ActorId> {
-      if constexpr (std::is_void_v<Argument>) {
-        PLX_TRY(ref, ctx.spawn_linked<A>());
-        return ref.id();
-      } else {
-        PLX_TRY(ref, ctx.spawn_linked<A>(*static_cast<const Argument*>(argument)));
-        return ref.id();
-      }
+    spec.start = [](Context& ctx, const ChildOptions& given, const void* argument) {
+      if constexpr (std::is_void_v<Argument>)
+        return detail::start_child<A>(ctx, given);
+      else
+        return detail::start_child<A>(ctx, given, *static_cast<const Argument*>(argument));
     };
     if constexpr (!std::is_void_v<Argument>) spec.argument = &value_type_of<Argument>();
     self.templates_ += 1;

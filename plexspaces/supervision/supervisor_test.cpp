@@ -445,8 +445,12 @@ TEST_F(SupervisorTest, APoolStartsWhatItsTemplateTakesAndNothingElse) {
   EXPECT_EQ(ask(pool, RestartChild{"conn"}).error().domain(), "PLX-SUP-0014");
   EXPECT_EQ(ask(pool, DeleteChild{"conn"}).error().domain(), "PLX-SUP-0014");
   EXPECT_TRUE(ask(pool, TerminateChild{.actor = diary_.actors["b"]}));
-  EXPECT_EQ(ask(pool, TerminateChild{.actor = diary_.actors["b"]}).error().domain(), "PLX-SUP-0011");
-  EXPECT_EQ(diary_.take(), "-b");
+  EXPECT_TRUE(ask(pool, TerminateChild{.actor = diary_.actors["b"]}));  // it has ended
+  auto stranger = runtime_.spawn<Tracked>("", &diary_, "stranger");
+  auto refused = ask(pool, TerminateChild{.actor = stranger->id()});
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().domain(), "PLX-SUP-0011");
+  EXPECT_EQ(diary_.take(), "-b +stranger");
   ChildCounts counts = *ask(pool, CountChildren{});
   EXPECT_EQ(counts.specs, 1u);
   EXPECT_EQ(counts.active, 3u);
@@ -487,6 +491,17 @@ TEST_F(SupervisorTest, ANameThatIsTakenIsAStartThatFails) {
   start(spec);
   EXPECT_EQ(diary_.take(), "+a -a");
   EXPECT_THAT(testing::PrintToString(log_), HasSubstr("alpha"));
+}
+
+TEST_F(SupervisorTest, AChildHasTheMailboxOfItsOptionsAlsoAfterARestart) {
+  SupervisorSpec spec = supervisor("top", one_for_one);
+  track(spec, "a", permanent, {.mailbox = {.messages_max = 2}});
+  start(spec);
+  for (int life = 0; life < 2; ++life) {
+    for (int i = 0; i < 2; ++i) EXPECT_TRUE(ref("a").tell(EndAs{ExitKind::kError}));
+    EXPECT_EQ(ref("a").tell(EndAs{}).error().code(), Code::kResourceExhausted);
+    settle();
+  }
 }
 
 // ---- backoff -------------------------------------------------------------------------------------------------------

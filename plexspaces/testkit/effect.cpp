@@ -29,6 +29,7 @@ std::string time_text(Duration time) {
 }
 
 std::string message_text(const TurnEffect& effect) {
+  if (effect.type == nullptr) return "?";
   if (effect.value == nullptr) return std::string(effect.type->value->name);
   return fmt::format("{} {}", effect.type->value->name, to_json(*effect.type->value, effect.value.get()));
 }
@@ -54,7 +55,7 @@ std::string TurnEffect::to_string() const {
       if (period > Duration()) return text + fmt::format("timer every {} {}", time_text(period), message_text(*this));
       return text + fmt::format("timer in {} {}", time_text(after), message_text(*this));
     case Kind::kCancel:
-      return text + fmt::format("cancel timer {}", type == nullptr ? "?" : message_text(*this));
+      return text + fmt::format("cancel timer {}", message_text(*this));
     case Kind::kMonitor:
       return text + fmt::format("monitor {}", to_name);
     case Kind::kDemonitor:

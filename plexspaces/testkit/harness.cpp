@@ -148,6 +148,7 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
   }
 
   static void add_message(TurnEffect& effect, Envelope& message) {
+    if (message.type->value == nullptr) return;  // of the runtime's own
     effect.type = message.type;
     effect.value = copy_of(*message.type->value, message.payload());
   }

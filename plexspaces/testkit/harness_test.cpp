@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "plexspaces/behavior/gen_fsm.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
 
 namespace plexspaces::testkit {
@@ -292,6 +293,49 @@ TEST_F(HarnessTest, AnAnswerThatComesLaterIsLate) {
 
 TEST_F(HarnessTest, AnActorThatGoesOnAndOnIsStopped) {
   EXPECT_THAT(lines_of(account_.tell(Do{"on and on"})), ElementsAre("never comes to rest"));
+}
+
+// ---- a state machine -----------------------------------------------------------------------------------------------
+
+enum class Lamp { kOff, kOn };
+PLX_ENUM(Lamp, (1, kOff), (2, kOn));
+
+struct Press {};
+PLX_MESSAGE(Press);
+
+// Lights for 5 minutes, and tells the bank of it.
+class Light : public GenFsm<Light, Lamp, Press> {
+ public:
+  explicit Light(ActorRef<Bank> bank) : GenFsm(Lamp::kOff), bank_(bank) {}
+  Transition handle(In<Lamp::kOff>, const Press&, Context&) {
+    static_cast<void>(bank_.tell(Booked{1}));
+    return next_state(Lamp::kOn).state_timeout(5min);
+  }
+  Transition handle(In<Lamp::kOn>, const Press&, Context&) { return next_state(Lamp::kOff); }
+  Transition handle(In<Lamp::kOn>, const StateTimeout&, Context&) {
+    static_cast<void>(bank_.tell(Booked{0}));
+    return next_state(Lamp::kOff);
+  }
+
+ private:
+  ActorRef<Bank> bank_;
+};
+
+TEST(HarnessFsmTest, AStateMachineHasItsTimeouts) {
+  Harness<Light> light;
+  auto bank = light.peer<Bank>("bank");
+  EXPECT_THAT(light.start(bank).value(), IsEmpty());
+  auto on = lines_of(light.tell(Press{}));
+  ASSERT_EQ(on.size(), 2u);
+  EXPECT_EQ(on[0], R"(tell bank Booked {"amount":1})");
+  EXPECT_THAT(on[1], testing::StartsWith("timer in 300000 ms "));
+  EXPECT_THAT(light.advance(299s), IsEmpty());
+  EXPECT_THAT(lines_of(light.advance(1s)), ElementsAre(R"(tell bank Booked {"amount":0})"));
+  light.tell(Press{});
+  auto off = lines_of(light.tell(Press{}));
+  ASSERT_EQ(off.size(), 1u);
+  EXPECT_THAT(off[0], testing::StartsWith("cancel timer "));
+  EXPECT_THAT(light.advance(1h), IsEmpty());
 }
 
 struct Order {

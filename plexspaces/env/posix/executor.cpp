@@ -2,17 +2,21 @@
 
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <limits>
+#include <mutex>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <boost/asio/thread_pool.hpp>
 #include <fmt/format.h>
 #include <pthread.h>
 
 #include "plexspaces/base/check.hpp"
+#include "plexspaces/env/posix/blocking_pool.hpp"
 
 namespace plexspaces::env {
 
@@ -43,10 +47,40 @@ struct Lane {
   std::thread thread;
 };
 
+// Looks every period, until it is stopped.
+struct Watch {
+  void begin() {
+    if (!look) return;
+    thread = std::thread([this] {
+      std::unique_lock lock(mutex);
+      while (!ended.wait_for(lock, period, [this] { return stopping; })) look();
+    });
+    pthread_setname_np(thread.native_handle(), "plx-watch");
+  }
+  void end() {
+    {
+      std::lock_guard lock(mutex);
+      stopping = true;
+    }
+    ended.notify_one();
+    if (thread.joinable()) thread.join();
+  }
+
+  Duration period{};
+  std::move_only_function<void()> look;
+  std::mutex mutex;
+  std::condition_variable ended;
+  bool stopping = false;
+  std::thread thread;
+};
+
 }  // namespace
 
 struct PosixExecutor::Impl {
-  explicit Impl(const PosixExecutorOptions& given) : options(given), blocking(given.blocking_threads) {
+  explicit Impl(const PosixExecutorOptions& given)
+      : options(given),
+        blocking("plx-block", given.blocking_threads, given.blocking_queue_max),
+        storage("plx-store", given.storage_threads, std::numeric_limits<std::size_t>::max()) {
     std::size_t cores = std::max(1u, std::thread::hardware_concurrency());
     if (options.workers == 0) options.workers = cores;
     if (cores == 1) options.spin = Duration::zero();
@@ -60,7 +94,9 @@ struct PosixExecutor::Impl {
   std::vector<std::unique_ptr<Lane>> lanes;
   std::atomic<bool> stopping{false};
   bool started = false;
-  asio::thread_pool blocking;
+  BlockingPool blocking;
+  BlockingPool storage;
+  Watch watch;
 };
 
 void PosixExecutor::Impl::drive(Lane& lane) {
@@ -115,6 +151,7 @@ void PosixExecutor::start(std::span<Worker* const> workers) {
     lane.thread = std::thread([this, &lane] { impl_->drive(lane); });
     pthread_setname_np(lane.thread.native_handle(), fmt::format("plx-worker-{}", i).c_str());
   }
+  impl_->watch.begin();
 }
 
 void PosixExecutor::stop() {
@@ -124,7 +161,9 @@ void PosixExecutor::stop() {
     asio::post(lane->io, [] {});
     lane->thread.join();
   }
-  impl_->blocking.join();
+  impl_->blocking.stop(BlockingPool::Queued::kDrop);
+  impl_->storage.stop(BlockingPool::Queued::kRun);
+  impl_->watch.end();  // last: it may tell what the others wait for
 }
 
 void PosixExecutor::wake(std::size_t index) {
@@ -134,8 +173,26 @@ void PosixExecutor::wake(std::size_t index) {
     asio::post(lane.io, [] {});
 }
 
-void PosixExecutor::run_blocking(std::move_only_function<void()> work) {
-  asio::post(impl_->blocking, [work = std::move(work)]() mutable { work(); });
+Status PosixExecutor::run_blocking(std::move_only_function<void()> work) {
+  switch (impl_->blocking.add(std::move(work))) {
+    case BlockingPool::Added::kYes:
+      return {};
+    case BlockingPool::Added::kFull:
+      return std::unexpected(blocking_full_error(impl_->options.blocking_queue_max));
+    case BlockingPool::Added::kStopped:
+      return std::unexpected(blocking_stopped_error());
+  }
+  std::unreachable();
+}
+
+void PosixExecutor::run_storage(std::move_only_function<void()> work) {
+  static_cast<void>(impl_->storage.add(std::move(work)));
+}
+
+void PosixExecutor::watch(Duration period, std::move_only_function<void()> look) {
+  PLX_CHECK(!impl_->started && !impl_->watch.look, "watch() once, before start()");
+  impl_->watch.period = period;
+  impl_->watch.look = std::move(look);
 }
 
 asio::io_context& PosixExecutor::io(std::size_t index) {
