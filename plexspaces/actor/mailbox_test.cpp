@@ -229,7 +229,7 @@ TEST_P(PolicyTest, AFullMailboxDoesWhatItsPolicySaysAndEveryDropIsCounted_INV_M3
       EXPECT_EQ(dead(DeadLetterReason::kDroppedOldest), 3u);
       break;
   }
-  EXPECT_EQ(runtime_.dead_letters().size(), 3u);
+  ASSERT_EQ(runtime_.dead_letters().size(), 3u);
   EXPECT_EQ(runtime_.dead_letters().front().message_type, "Item");
 }
 
