@@ -8,7 +8,7 @@
 
 #include "plexspaces/node/local/local_runtime.hpp"
 #include "plexspaces/plexspaces.hpp"
-#include "plexspaces/supervision/supervisor.hpp"
+#include "plexspaces/supervision/application.hpp"
 #include "plexspaces/testkit/testkit.hpp"
 
 namespace {
@@ -49,8 +49,7 @@ TEST(ComingFromGuide, TheCounterIsAServer) {
   LocalRuntime runtime;
   auto tree = supervisor("top", one_for_one, {.intensity = 5, .period = 10s})
                   .child<Counter>("counter", permanent, {.name = "counter"});
-  auto top = runtime.spawn<Supervisor>("top", tree).value();
-  top.ask(CountChildren{}, 1min).value();  // it answers once its children have started
+  start_tree(runtime.runtime(), tree, 1min).value();  // all of it is there
 
   auto counter = runtime.runtime().find<Counter>("counter").value();
   std::int64_t five = counter.ask(Add{5}, 1min).value();

@@ -1,13 +1,19 @@
 // What the features of actors do to each other.
+#include <algorithm>
+#include <array>
+#include <cstdint>
 #include <deque>
 #include <functional>
-#include <memory>
+#include <map>
 #include <optional>
+#include <set>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <rapidcheck.h>
 
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/runtime.hpp"
@@ -172,6 +178,34 @@ TEST_F(InterplayTest, ToStopAnActorThatHasEndedIsNoDeadLetter) {
   EXPECT_EQ(all, 0u);
 }
 
+// Larger than what fits a cell.
+class Bulky : public GenServer<Bulky, Item> {
+ public:
+  explicit Bulky(const void*& place) { place = this; }
+  Task<> on_stop(Context&, const ExitReason&) override { co_return; }
+  void handle(const Item& m, Context&) { numbers_[m.number % 16] = m.number; }
+
+ private:
+  std::array<std::uint64_t, 16> numbers_{};
+};
+
+TEST_F(InterplayTest, TheMemoryOfAnActorIsUsedAgainAlsoAfterALastTurn) {
+  ActorRef<Subject> parent = spawn();
+  std::array<const void*, 2> places{};
+  for (const void*& place : places) {
+    ActorRef<Bulky> child;
+    perform(parent, [&](Context& ctx) {
+      SpawnOptions options{.name = "", .mailbox = {.messages_max = 5}};
+      child = *ctx.spawn_with<Bulky>(std::move(options), place);
+    });
+    runtime_.stop(child.id());
+    settle();
+  }
+  if constexpr (detail::kPoolBlocks) {
+    EXPECT_EQ(places[0], places[1]);
+  }
+}
+
 class SmallMessagesTest : public InterplayTest {
  protected:
   SmallMessagesTest() : InterplayTest(1, {.message_bytes_max = 1'000}) {}
@@ -219,6 +253,518 @@ TEST_F(InterplayTest, AnAskerFromOutsideIsNoActorAlsoWhenItsAnswerIsDeferredOrIt
     EXPECT_TRUE(answered);
     stage_.deferred.clear();
   }
+}
+
+// ---- everything at once --------------------------------------------------------------------------------------------
+
+struct Act {};
+struct ActSlowly {};
+struct Open {};
+struct Numbered {
+  ActorId from;
+  std::uint64_t number = 0;
+};
+struct Next {
+  std::uint64_t number = 0;
+};
+struct Tick {
+  std::uint64_t timer = 0;
+};
+struct Ask {
+  using Reply = std::uint64_t;
+  std::uint64_t number = 0;
+};
+struct AskSlowly {
+  using Reply = std::uint64_t;
+  std::uint64_t number = 0;
+};
+PLX_MESSAGE(Act);
+PLX_MESSAGE(ActSlowly);
+PLX_MESSAGE(Open);
+PLX_MESSAGE(Numbered, (1, from), (2, number));
+PLX_MESSAGE(Next, (1, number));
+PLX_MESSAGE(Tick, (1, timer));
+PLX_MESSAGE(Ask, (1, number));
+PLX_MESSAGE(AskSlowly, (1, number));
+
+class Player;
+
+// What the players of one run have done, and what of it has come about.
+struct Ledger {
+  explicit Ledger(sim::World& given) : world(given) {}
+
+  struct Watch {
+    ActorId watcher, target;
+    bool given_up = false;
+    int downs = 0;
+  };
+  struct Alarm {
+    ActorId owner;
+    TimerRef ref;
+    TimePoint due;
+    bool periodic = false, cancelled = false;
+    int fired = 0;
+  };
+  struct Asked {
+    int answers = 0, abandoned = 0;
+  };
+  struct Pair {
+    std::uint64_t last_sent = 0, last_handled = 0;
+    std::set<std::uint64_t> taken;  // by the mailbox, as the sender was told
+  };
+
+  std::size_t below(std::size_t n) { return static_cast<std::size_t>(world.random.below(n)); }
+  bool one_in(std::size_t n) { return below(n) == 0; }
+  void wrong(std::string what) { mistakes.push_back(std::move(what)); }
+  ActorRef<Player> anyone() {
+    return everyone[everyone.size() - 1 - below(std::min<std::size_t>(everyone.size(), 12))];
+  }
+  Duration some_time() { return std::chrono::milliseconds(below(400)); }
+
+  static constexpr std::size_t kSpawnsMax = 60;  // of a run, after which nobody starts others
+
+  sim::World& world;
+  std::vector<std::string> mistakes;
+  std::vector<ActorRef<Player>> everyone;  // ever
+  std::set<ActorId> alive;
+  std::map<std::uint64_t, Watch> watches;
+  std::vector<Alarm> alarms;
+  std::vector<Asked> asked;
+  std::map<std::pair<ActorId, ActorId>, Pair> pairs;  // sender, receiver
+  std::map<std::pair<ActorId, ActorId>, bool> links;  // who linked, to whom: still stands
+  std::map<std::pair<ActorId, ActorId>, int> exits;   // who was told, of whom
+  std::deque<ReplyTo<Ask>> held;
+  std::deque<std::uint64_t> held_numbers;
+  std::size_t spawns = 0;
+  bool over = false;  // nobody begins anything
+};
+
+constexpr std::uint64_t answer_to(std::uint64_t number) { return 7 * number + 1; }
+
+// An ask under way: exactly one thing comes of it.
+class Outcome {
+ public:
+  explicit Outcome(Ledger& ledger) : ledger_(ledger), number_(ledger.asked.size()) { ledger.asked.emplace_back(); }
+  Outcome(const Outcome&) = delete;
+  ~Outcome() {
+    if (!done_) ++ledger_.asked[number_].abandoned;
+  }
+  std::uint64_t number() const { return number_; }
+  void settle(const Result<std::uint64_t>& result) {
+    done_ = true;
+    ++ledger_.asked[number_].answers;
+    if (result && *result != answer_to(number_)) ledger_.wrong("the answer to another ask");  // INV-M2
+  }
+
+ private:
+  Ledger& ledger_;
+  std::uint64_t number_;
+  bool done_ = false;
+};
+
+class Player : public GenServer<Player, Act, ActSlowly, Open, Numbered, Next, Tick, Ask, AskSlowly, Down, Exited> {
+ public:
+  explicit Player(Ledger& ledger) : ledger_(ledger) {}
+  ~Player() override { ledger_.alive.erase(id_); }
+
+  Status on_start(Context& ctx) override {
+    id_ = ctx.self_id();
+    ledger_.everyone.push_back(ctx.self<Player>());
+    ledger_.alive.insert(id_);
+    if (ledger_.one_in(2)) return {};
+    for (std::size_t i = ledger_.below(4); i > 0; --i) act(ctx);
+    if (ledger_.one_in(6)) return fail(Code::kUnavailable, "not today");
+    return {};
+  }
+
+  Task<> on_stop(Context& ctx, const ExitReason&) override {
+    expected_.clear();
+    if (ledger_.one_in(2)) co_return;
+    act(ctx);
+    if (ledger_.one_in(2)) co_await wait(ctx);
+  }
+
+  void handle(const Act&, Context& ctx) {
+    come();
+    act(ctx);
+  }
+  Task<> handle(const ActSlowly&, Context& ctx) {
+    come();
+    for (std::size_t i = 1 + ledger_.below(3); i > 0; --i) {
+      co_await wait(ctx);
+      act(ctx);
+    }
+  }
+  void handle(const Open&, Context& ctx) {
+    come();
+    open(ctx);
+  }
+  void handle(const Numbered& m, Context& ctx) {
+    come();
+    if (closed_ && keep(ctx)) return;
+    auto& pair = ledger_.pairs[{m.from, id_}];
+    if (m.number <= pair.last_handled) ledger_.wrong("out of order, or twice");  // INV-M1
+    pair.last_handled = m.number;
+    pair.taken.erase(m.number);
+    if (ledger_.one_in(4)) act(ctx);
+  }
+  void handle(const Next& m, Context& ctx) {
+    if (expected_.empty() || expected_.back() != m.number)
+      ledger_.wrong("continued with another message");
+    else
+      expected_.pop_back();
+    if (expected_.empty() && ledger_.one_in(3)) act(ctx);
+  }
+  void handle(const Tick& m, Context& ctx) {
+    come();
+    Ledger::Alarm& alarm = ledger_.alarms[m.timer];
+    if (alarm.owner != id_) ledger_.wrong("another's timer");
+    if (alarm.cancelled) ledger_.wrong("a timer that was cancelled");
+    if (++alarm.fired > 1 && !alarm.periodic) ledger_.wrong("a timer fired twice");
+    if (alarm.periodic && (alarm.fired > 5 || ledger_.over)) cancel(ctx, m.timer);
+    act(ctx);
+  }
+  NoReply handle(const Ask& m, Context& ctx) {
+    come();
+    if (closed_ && keep(ctx)) return {};
+    auto later = ctx.defer<Ask>();
+    switch (ledger_.below(5)) {
+      case 0:
+        ledger_.held_numbers.push_back(m.number);
+        ledger_.held.push_back(std::move(later));
+        break;
+      case 1:
+        mine_ = std::move(later);  // and what it held before has no answer
+        mine_number_ = m.number;
+        break;
+      case 2:
+        act(ctx);
+        break;  // no answer
+      default:
+        later.reply(answer_to(m.number));
+        act(ctx);
+    }
+    return {};
+  }
+  Task<Result<std::uint64_t>> handle(const AskSlowly& m, Context& ctx) {
+    come();
+    std::uint64_t number = m.number;
+    co_await wait(ctx);
+    act(ctx);
+    if (ledger_.one_in(5)) co_return fail(Code::kUnavailable, "not today");
+    co_return answer_to(number);
+  }
+  void handle(const Down& m, Context& ctx) {
+    come();
+    auto found = ledger_.watches.find(m.monitor.id);
+    if (found == ledger_.watches.end()) return ledger_.wrong("a Down of no monitor");
+    Ledger::Watch& watch = found->second;
+    if (watch.watcher != id_ || watch.target != m.actor) ledger_.wrong("another's Down");
+    if (watch.given_up) ledger_.wrong("a Down after demonitor()");
+    if (++watch.downs > 1) ledger_.wrong("two Downs of one monitor");  // INV-M8
+    if (ledger_.alive.contains(m.actor)) ledger_.wrong("a Down of an actor that lives");
+    act(ctx);
+  }
+  void handle(const Exited& m, Context& ctx) {
+    come();
+    ++ledger_.exits[{id_, m.from}];
+    act(ctx);
+  }
+
+ private:
+  // A message has come. What the actor continues with comes before any other.
+  void come() {
+    if (!expected_.empty()) ledger_.wrong("a message before that which it continues with");
+  }
+
+  bool keep(Context& ctx) { return ctx.stash().has_value(); }
+  void open(Context& ctx) {
+    if (!expected_.empty()) return;
+    closed_ = false;
+    ctx.unstash_all();
+  }
+  void cancel(Context& ctx, std::uint64_t timer) {
+    Ledger::Alarm& alarm = ledger_.alarms[timer];
+    bool to_come = alarm.owner == id_ && !alarm.cancelled && (alarm.periodic || alarm.fired == 0);
+    if (ctx.cancel(alarm.ref) != to_come) ledger_.wrong("cancel() is wrong about what was to come");
+    if (to_come) alarm.cancelled = true;
+  }
+  Numbered number_for(ActorRef<Player> to) { return {id_, ++ledger_.pairs[{id_, to.id()}].last_sent}; }
+  void tell(ActorRef<Player> to) {
+    Numbered message = number_for(to);
+    std::uint64_t number = message.number;
+    if (to.tell(std::move(message))) ledger_.pairs[{id_, to.id()}].taken.insert(number);
+  }
+  void spawn(Context& ctx) {
+    if (ledger_.spawns >= Ledger::kSpawnsMax) return;
+    ++ledger_.spawns;
+    SpawnOptions options;
+    if (ledger_.one_in(3)) options.mailbox = {.messages_max = 2 + static_cast<std::uint32_t>(ledger_.below(3))};
+    if (ledger_.one_in(4)) options.mailbox.priority.high<Tick>().low<Act, ActSlowly>();
+    if (ledger_.one_in(4)) options.name = "n" + std::to_string(ledger_.below(5));
+    auto child = ledger_.one_in(2) ? ctx.spawn_with<Player>(std::move(options), ledger_)
+                                   : ctx.spawn_linked_with<Player>(std::move(options), ledger_);
+    if (!child) return;
+    if (ledger_.one_in(3)) static_cast<void>(child->tell(ActSlowly{}));
+    if (ledger_.one_in(10)) static_cast<void>(ctx.kill(*child));
+  }
+  void monitor(Context& ctx, ActorRef<Player> other) {
+    auto made = ctx.monitor<Player>(other);
+    if (!made) return ledger_.wrong("no monitor");
+    if (other.id() != id_) ledger_.watches[made->id] = {id_, other.id()};
+  }
+  void demonitor(Context& ctx) {
+    for (auto& [id, watch] : ledger_.watches) {
+      if (watch.watcher != id_ || watch.given_up || watch.downs > 0 || ledger_.one_in(2)) continue;
+      ctx.demonitor({id});
+      watch.given_up = true;
+      return;
+    }
+  }
+  void link(Context& ctx, ActorRef<Player> other) {
+    if (other.id() == id_) return;
+    if (ledger_.one_in(3)) {
+      ctx.unlink(other);
+      ledger_.links[{id_, other.id()}] = ledger_.links[{other.id(), id_}] = false;
+    } else if (ctx.link(other) && traps_) {
+      ledger_.links[{id_, other.id()}] = true;
+      ledger_.exits[{id_, other.id()}] = 0;
+    }
+  }
+  void arm(Context& ctx, bool periodic) {
+    Duration after = ledger_.some_time() + 1ms;
+    Tick tick{ledger_.alarms.size()};
+    auto ref = periodic ? ctx.send_every<Player>(after, tick) : ctx.send_after<Player>(after, tick);
+    if (!ref) return ledger_.wrong("no timer");
+    ledger_.alarms.push_back({id_, *ref, ctx.now() + after, periodic});
+  }
+  void answer() {
+    if (mine_ && ledger_.one_in(2)) return mine_.reply(answer_to(mine_number_));
+    if (ledger_.held.empty()) return;
+    if (!ledger_.one_in(3)) ledger_.held.front().reply(answer_to(ledger_.held_numbers.front()));
+    ledger_.held.pop_front();
+    ledger_.held_numbers.pop_front();
+  }
+  void end(Context& ctx, ActorRef<Player> other) {
+    switch (ledger_.below(8)) {
+      case 0:
+        return ctx.stop();
+      case 1:
+        return ctx.exit(ExitReason::error("enough"));
+      case 2:
+        throw std::runtime_error("on purpose");
+      case 3:
+        throw 7;
+      case 4:
+        static_cast<void>(ctx.kill(other));
+        return;
+      case 5:
+        return ctx.runtime().stop(other.id());
+      case 6:
+        return ctx.runtime().kill(other.id());
+      default:
+        static_cast<void>(ctx.exit(other, ExitReason::error("go")));
+    }
+  }
+
+  // Something, in a turn of whatever kind.
+  void act(Context& ctx) {
+    if (ledger_.over) return;
+    ActorRef<Player> other = ledger_.anyone();
+    switch (ledger_.below(20)) {
+      case 0:
+      case 1:
+        for (std::size_t i = 1 + ledger_.below(5); i > 0; --i) tell(other);
+        return;
+      case 2:
+      case 3:
+        return spawn(ctx);
+      case 4:
+      case 5:
+        return monitor(ctx, other);
+      case 6:
+        return demonitor(ctx);
+      case 7:
+      case 8:
+        return link(ctx, other);
+      case 9: {
+        bool on = ledger_.one_in(2);
+        traps_ = on;
+        if (!on)
+          for (auto& [pair, stands] : ledger_.links)
+            if (pair.first == id_) stands = false;  // what comes of it now is another thing
+        static_cast<void>(ctx.trap_exits<Player>(on));
+        return;
+      }
+      case 10:
+        return arm(ctx, false);
+      case 11:
+        return arm(ctx, true);
+      case 12:
+        if (!ledger_.alarms.empty()) cancel(ctx, ledger_.below(ledger_.alarms.size()));
+        return;
+      case 13: {
+        std::uint64_t number = ledger_.world.random.below(1u << 30);
+        if (ctx.continue_with<Player>(Next{number})) expected_.push_back(number);
+        return;
+      }
+      case 14:
+        if (closed_) return open(ctx);
+        closed_ = true;
+        return;
+      case 15:
+      case 16:
+        return answer();
+      case 17:
+        static_cast<void>(other.tell(ActSlowly{}));
+        return;
+      case 18:
+        static_cast<void>(other.tell(Act{}));
+        return;
+      default:
+        if (ledger_.one_in(3)) end(ctx, other);
+    }
+  }
+
+  Task<> wait(Context& ctx) {
+    ActorRef<Player> other = ledger_.anyone();
+    switch (ledger_.over ? 4 : ledger_.below(5)) {
+      case 0: {
+        Outcome outcome(ledger_);
+        Ask question{outcome.number()};
+        auto answer = co_await ctx.ask(other, question, ledger_.some_time());
+        outcome.settle(answer);
+        break;
+      }
+      case 1: {
+        Outcome outcome(ledger_);
+        AskSlowly question{outcome.number()};
+        auto answer = co_await ctx.ask(other, question, ledger_.some_time());
+        outcome.settle(answer);
+        break;
+      }
+      case 2: {
+        Numbered message = number_for(other);
+        std::uint64_t number = message.number;
+        Status sent = co_await ctx.send(other, message, ledger_.some_time());
+        // What has been let in may have been handled before this is known here.
+        auto& pair = ledger_.pairs[{id_, other.id()}];
+        if (sent && number > pair.last_handled) pair.taken.insert(number);
+        break;
+      }
+      case 3: {
+        ActorId id = other.id();
+        auto reason = co_await ctx.ended(other, ledger_.some_time());
+        if (reason && ledger_.alive.contains(id)) ledger_.wrong("the end of an actor that lives");
+        break;
+      }
+      default:
+        co_await ctx.sleep(ledger_.some_time());
+    }
+  }
+
+  Ledger& ledger_;
+  ActorId id_;
+  bool closed_ = false, traps_ = false;
+  ReplyTo<Ask> mine_;
+  std::uint64_t mine_number_ = 0;
+  std::vector<std::uint64_t> expected_;  // the next messages, the last first
+};
+
+TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled) {  // INV-M1, INV-M2, INV-M8
+  std::uint64_t moves = 0, crashes = 0, asks = 0, downs = 0, fired = 0;
+  EXPECT_TRUE(rc::check([&] {
+    auto seed = *rc::gen::arbitrary<std::uint64_t>();
+    sim::World world(seed);
+    Ledger ledger(world);
+    int from_outside = 0, answered_outside = 0;
+    bool cut_off = ledger.one_in(3);  // the runtime ends while all is under way
+    {
+      sim::SimExecutor executor(world, {.workers = 1 + ledger.below(3)});
+      Types types;
+      RuntimeOptions options;
+      options.move_every_turns = ledger.below(4);
+      options.turns_per_batch = ledger.one_in(3) ? 128 : 1;
+      options.pick = [&](std::size_t count) { return ledger.below(count); };
+      Runtime runtime(executor, types, std::move(options));
+      runtime.set_log([](const std::string&) {});
+      RC_ASSERT(runtime.start().has_value());
+      auto steps = [&](std::size_t n) { executor.run_until([] { return false; }, n); };
+      auto newcomer = [&] {
+        ++ledger.spawns;
+        static_cast<void>(runtime.spawn<Player>(ledger.one_in(3) ? "n" + std::to_string(ledger.below(5)) : "", ledger));
+      };
+      for (int i = 0; i < 6; ++i) newcomer();
+      steps(20);
+      for (int i = 0; i < 150 && !ledger.everyone.empty(); ++i) {
+        ActorRef<Player> player = ledger.anyone();
+        switch (ledger.below(12)) {
+          case 0:
+            if (ledger.spawns < Ledger::kSpawnsMax) newcomer();
+            break;
+          case 1: {
+            auto* ask =
+                detail::make_envelope(nullptr, Ask{1'000'000}, detail::Envelope::kAsk | detail::Envelope::kSink);
+            ask->sender = reinterpret_cast<std::uint64_t>(make_sink([&](Answer) { ++answered_outside; }).release());
+            ++from_outside;
+            static_cast<void>(runtime.send(player.id(), ask));
+            break;
+          }
+          case 2:
+            if (!ledger.held.empty()) {
+              ledger.held.back().reply(answer_to(ledger.held_numbers.back()));
+              ledger.held.pop_back();
+              ledger.held_numbers.pop_back();
+            }
+            break;
+          case 3:
+          case 4:
+          case 5:
+            static_cast<void>(player.tell(ActSlowly{}));
+            break;
+          default:
+            static_cast<void>(player.tell(Act{}));
+        }
+        steps(ledger.below(12));
+      }
+      if (!cut_off) {
+        ledger.over = true;
+        for (int round = 0; round < 3; ++round) {
+          for (ActorId id : std::set<ActorId>(ledger.alive))
+            static_cast<void>(ActorRef<Player>(runtime.node_id(), id).tell(Open{}));
+          RC_ASSERT(executor.run_for(60s, 1'000'000));
+        }
+        RC_ASSERT(runtime.stats().actors == ledger.alive.size());
+        for (const auto& [id, watch] : ledger.watches) {
+          if (!ledger.alive.contains(watch.watcher) || watch.given_up) continue;
+          RC_ASSERT(watch.downs == (ledger.alive.contains(watch.target) ? 0 : 1));
+          downs += watch.downs;
+        }
+        for (const auto& [pair, stands] : ledger.links)
+          if (stands && ledger.alive.contains(pair.first) && !ledger.alive.contains(pair.second))
+            RC_ASSERT(ledger.exits[pair] >= 1);  // one that does not trap has ended, or the reason was normal
+        for (const Ledger::Alarm& alarm : ledger.alarms) {
+          if (ledger.alive.contains(alarm.owner) && !alarm.cancelled) RC_ASSERT(alarm.fired == 1);
+          fired += alarm.fired;
+        }
+        for (const auto& [pair, sent] : ledger.pairs)
+          if (ledger.alive.contains(pair.second)) RC_ASSERT(sent.taken.empty());
+      }
+      moves += runtime.stats().given_away;
+      crashes += runtime.stats().crashes;
+    }
+    RC_ASSERT(ledger.alive.empty());
+    ledger.held.clear();  // after their runtime
+    RC_ASSERT(answered_outside == from_outside);
+    for (const Ledger::Asked& asked : ledger.asked) RC_ASSERT(asked.answers + asked.abandoned == 1);
+    asks += ledger.asked.size();
+    for (const std::string& mistake : ledger.mistakes) RC_FAIL(mistake);
+  }));
+  EXPECT_GT(moves, 0u);
+  EXPECT_GT(crashes, 0u);
+  EXPECT_GT(asks, 0u);
+  EXPECT_GT(downs, 0u);
+  EXPECT_GT(fired, 0u);
 }
 
 }  // namespace

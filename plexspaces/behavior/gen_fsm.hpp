@@ -339,6 +339,7 @@ class GenFsm : public Actor {
 
   Status on_start(Context& context) override {
     entered_ = true;
+    check_state();
     Transition start;
     enter(start, context);
     finish(context, start, false);
@@ -590,6 +591,7 @@ class GenFsm : public Actor {
     if (actions.next_) {
       std::size_t before = States::index(state_);
       state_ = std::move(*actions.next_);
+      check_state();
       changed = States::index(state_) != before;
     }
     if (changed || actions.kind_ == Kind::kRepeat) enter(actions, context);
@@ -601,6 +603,12 @@ class GenFsm : public Actor {
                           actions.timeouts_, actions.events_});
   }
   void finish(Context& context, Actions& actions, bool postponed) { finish(context, std::move(actions), postponed); }
+
+  // An enum may hold any number.
+  void check_state() const {
+    if (States::index(state_) >= States::kCount)
+      throw std::logic_error("the state is no value of the PLX_ENUM of the states (PLX-BEH-0004)");
+  }
 
   void enter(Actions& actions, Context& context) {
     in_state([&]<std::size_t I>() {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <stdexcept>
 #include <string>
+#include <type_traits>
 #include <variant>
 #include <vector>
 
@@ -189,6 +190,14 @@ class Book : public GenFsm<Book, Loan, Borrow, Return, Lose, WhoHas, Notify, Sel
   std::vector<ReplyTo<Notify>> waiters_;
 };
 
+// An answer cannot be forgotten, nor be of another type.
+using BookReplies = Book::Replies<std::string>;
+static_assert(!std::is_convertible_v<Book::Transition, BookReplies>);
+static_assert(!std::is_convertible_v<Book::Replying<std::vector<int>>, BookReplies>);
+static_assert(std::is_convertible_v<Book::Replying<const char*>, BookReplies>);
+static_assert(std::is_convertible_v<Book::Replying<std::unexpected<Error>>, BookReplies>);
+static_assert(std::is_convertible_v<Book::Unanswering, BookReplies>);
+
 TEST_F(FsmTest, StatesAreStructsWithTheirData) {
   auto book = *runtime_.spawn<Book>("");
   EXPECT_EQ(ask(book, WhoHas{}).error().code(), Code::kNotFound);
@@ -350,6 +359,7 @@ class Worker : public GenFsm<Worker, Mode, Do, Cast> {
     if (m.what == "busy") return next_state(Mode::kBusy);
     if (m.what == "no handler") return next_state(Mode::kIdle).state_timeout(1s);
     if (m.what == "nap") return keep_state().timeout<"nap">(1s);
+    if (m.what == "no state") return next_state(static_cast<Mode>(7));
     if (m.what == "exit") return stop(ExitReason::error("enough"));
     if (m.what == "too long") return keep_state().timeout<"nap">(kTimerMax + 1h);
     if (m.what == "entry") {
@@ -447,6 +457,13 @@ TEST_F(WorkerTest, ATimeoutWithoutHandlerInTheStateEndsTheMachineWhenItIsSet) {
   EXPECT_FALSE(alive());
   ASSERT_EQ(log_.size(), 1u);
   EXPECT_NE(log_[0].find("PLX-BEH-0002"), std::string::npos) << log_[0];
+}
+
+TEST_F(WorkerTest, ANumberThatIsNoStateEndsTheMachine) {
+  EXPECT_TRUE(ask(worker_, Cast{"no state"}));
+  EXPECT_FALSE(alive());
+  ASSERT_EQ(log_.size(), 1u);
+  EXPECT_NE(log_[0].find("PLX-BEH-0004"), std::string::npos) << log_[0];
 }
 
 TEST_F(WorkerTest, ATimeoutTooFarAheadEndsTheMachine) {

@@ -63,21 +63,13 @@ TEST_F(TreeViewTest, ATreeIsShownAsTextJsonAndGraph) {
   executor_.run_for(1s, 10'000);
   TreeView seen = *view(root);
   std::string text = to_text(seen);
-  std::string name = seen.children[0].class_name;
   EXPECT_EQ(text,
             "shop           one_for_one, 5 in 10000 ms\n"
-            "|- stock       running     permanent  " +
-                name +
-                "  2 restarts\n"
-                "|- ship\"ping   running     permanent  rest_for_one, 1 in 5000 ms\n"
-                "|  |- labels   stopped     transient  " +
-                name +
-                "\n"
-                "|  `- courier  restarting  permanent  " +
-                name +
-                "\n"
-                "`- payments    running     temporary  " +
-                name + "\n")
+            "|- stock       running     permanent  Tracked                     2 restarts\n"
+            "|- ship\"ping   running     permanent  rest_for_one, 1 in 5000 ms\n"
+            "|  |- labels   stopped     transient  Tracked\n"
+            "|  `- courier  restarting  permanent  Tracked\n"
+            "`- payments    running     temporary  Tracked\n")
       << text;
   // JSON and back: the view is a message as any.
   auto read = from_json<TreeView>(to_json(seen));

@@ -162,7 +162,8 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
   HarnessBase& harness_;
 };
 
-HarnessBase::HarnessBase(HarnessOptions options) : recording_(std::make_unique<Recording>(*this)) {
+HarnessBase::HarnessBase(HarnessOptions options)
+    : steps_max_(options.steps_max), recording_(std::make_unique<Recording>(*this)) {
   TestOptions world{.seed = 1, .workers = 1, .steps_max = options.steps_max};
   world.runtime.recorder = recording_.get();
   world.types = std::move(options.types);
@@ -223,8 +224,12 @@ std::unexpected<Error> HarnessBase::unanswered(const MessageInfo& type) const {
 }
 
 TurnEffects HarnessBase::run() {
+  std::size_t rounds = 0;
   do {
-    if (!world_->run_until_idle()) effects_.push_back({.kind = TurnEffect::Kind::kRestless, .by = id_});
+    if (!world_->run_until_idle() || ++rounds > steps_max_) {
+      effects_.push_back({.kind = TurnEffect::Kind::kRestless, .by = id_});
+      break;
+    }
   } while (answer_scripted());
   return std::exchange(effects_, {});
 }
@@ -259,8 +264,11 @@ TurnEffects HarnessBase::advance(Duration by) {
 
 void HarnessBase::forget_fired() {
   auto fired = [&](const Armed& armed) { return plexspaces::detail::TimerWheel::fire_time(armed.due) <= now(); };
-  for (Armed& armed : armed_)
-    while (armed.period > Duration() && fired(armed)) armed.due = saturating_add(armed.due, armed.period);
+  for (Armed& armed : armed_) {
+    if (armed.period == Duration()) continue;
+    if (now() > armed.due) armed.due += (now() - armed.due) / armed.period * armed.period;
+    while (fired(armed)) armed.due = saturating_add(armed.due, armed.period);
+  }
   std::erase_if(armed_, fired);
 }
 

@@ -25,7 +25,7 @@ namespace plexspaces::testkit {
 struct HarnessOptions {
   /// Registers the types of actors that the one under test sends to by key.
   std::function<void(Types&)> types;
-  std::size_t steps_max = 10'000;  // of one call
+  std::size_t steps_max = 10'000;  // of one call, and answers by a script in it
 };
 
 /// What an ask of the actor under test has brought: `auto [reply, effects] = account.ask(GetBalance{})`.
@@ -133,6 +133,7 @@ class HarnessBase {
   void tell_of_end(ActorId who, const ExitReason& reason);
   bool answer_scripted();
 
+  const std::size_t steps_max_;
   std::unique_ptr<Recording> recording_;  // outlives the world
   std::unique_ptr<TestRuntime> world_;
   ActorId id_;

@@ -295,6 +295,61 @@ TEST_F(HarnessTest, AnActorThatGoesOnAndOnIsStopped) {
   EXPECT_THAT(lines_of(account_.tell(Do{"on and on"})), ElementsAre("never comes to rest"));
 }
 
+// ---- waits that ask nobody -----------------------------------------------------------------------------------------
+
+class Reader : public GenServer<Reader, Later> {
+ public:
+  explicit Reader(ActorRef<Bank> bank) : bank_(bank) {}
+  Task<Result<std::int64_t>> handle(const Later&, Context& ctx) {
+    auto read = co_await ctx.blocking([] { return std::int64_t{40}; });
+    if (!read) co_return std::unexpected(read.error());
+    co_await ctx.sleep(1s);
+    auto reason = co_await ctx.ended(bank_, 1min);
+    if (!reason) co_return std::unexpected(reason.error());
+    co_return *read + static_cast<std::int64_t>(reason->kind);
+  }
+
+ private:
+  ActorRef<Bank> bank_;
+};
+
+TEST(HarnessWaitTest, BlockingWorkIsDoneSleepsPassWithTimeAndEndsComeFromTheTest) {
+  Harness<Reader> reader;
+  auto bank = reader.peer<Bank>("bank");
+  ASSERT_TRUE(reader.start(bank));
+  auto [reply, effects] = reader.ask(Later{});
+  EXPECT_EQ(reply.error().domain(), "PLX-TST-0006");
+  EXPECT_THAT(effects, IsEmpty());
+  EXPECT_THAT(lines_of(reader.advance(1s)), ElementsAre("monitor bank"));
+  EXPECT_THAT(reader.end(bank, ExitReason::shutdown()), IsEmpty());
+  EXPECT_EQ(reader.late_reply<Later>().value(), 41);
+}
+
+class Nag : public GenServer<Nag, Later> {
+ public:
+  explicit Nag(ActorRef<Bank> bank) : bank_(bank) {}
+  Task<Result<std::int64_t>> handle(const Later&, Context& ctx) {
+    for (;;) {
+      GetRate question;
+      auto rate = co_await ctx.ask(bank_, question, 1s);
+      if (!rate) co_return std::unexpected(rate.error());
+    }
+  }
+
+ private:
+  ActorRef<Bank> bank_;
+};
+
+TEST(HarnessWaitTest, AnActorThatAsksOnAndOnIsStopped) {
+  Harness<Nag> nag({.steps_max = 100});
+  nag.reply<GetRate>(1.0);
+  ASSERT_TRUE(nag.start(nag.peer<Bank>()));
+  auto [reply, effects] = nag.ask(Later{});
+  EXPECT_EQ(reply.error().domain(), "PLX-TST-0006");
+  ASSERT_FALSE(effects.empty());
+  EXPECT_EQ(effects.back().to_string(), "never comes to rest");
+}
+
 // ---- a state machine -----------------------------------------------------------------------------------------------
 
 enum class Lamp { kOff, kOn };

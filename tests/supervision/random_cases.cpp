@@ -11,7 +11,6 @@ namespace {
 
 constexpr std::size_t kChildrenMax = 5;
 constexpr std::size_t kStepsMax = 8;
-constexpr std::uint64_t kIntensityNeverReached = 1000;
 
 class Generator {
  public:
@@ -21,11 +20,9 @@ class Generator {
     text_ = fmt::format("case {}\n", name);
     workers_.clear();
     top_workers_.clear();
-    // With requests during starts the supervisor must not give up meanwhile: cases.txt has the difference in that.
-    bool during_start = one_in(2);
-    supervisor("top", 1 + below(kChildrenMax), one_in(3), during_start ? kIntensityNeverReached : below(6));
+    supervisor("top", 1 + below(kChildrenMax), one_in(3), below(8));
     if (has_sub_) supervisor("sub", 1 + below(3), false, below(6));
-    if (during_start) during();
+    if (one_in(2)) during();
     for (std::size_t i = 1 + below(kStepsMax); i > 0; --i) step();
     return text_ + "\n";
   }
