@@ -167,7 +167,8 @@ std::optional<Supervisor::Index> Supervisor::find(const std::string& id) const {
 void Supervisor::set_ended(Index at, ChildState state) {
   places_.erase(children_[at].actor);
   children_[at].actor = {};
-  children_[at].wait = 0;
+  children_[at].wait = kNoWait;
+  children_[at].counted = true;
   state_.children[at].state = state;
 }
 
@@ -196,7 +197,8 @@ Status Supervisor::start(Context& ctx, Index at) {
   }
   child.actor = *started;
   places_[*started] = at;
-  child.wait = 0;
+  child.wait = kNoWait;
+  child.counted = true;
   child.started = ctx.now();
   state_.children[at].state = ChildState::running;
   return {};
@@ -261,6 +263,7 @@ std::uint64_t Supervisor::count_restart(Context& ctx, Index at) {
   state_.restarts.add(ctx.now());
   ++restarts_;
   state_.children[at].state = ChildState::restarting;
+  children_[at].counted = true;
   return children_[at].wait = ++last_wait_;
 }
 
@@ -274,19 +277,28 @@ void Supervisor::restart(Context& ctx, Index at) {
 }
 
 // The start of a child has failed. Others may ask for something before it is tried again, as the cause may last.
+// Without a backoff the next try counts when its turn comes, as in OTP: what comes before may make it needless. With
+// one it counts now: a supervisor that has given up does not wait.
 void Supervisor::try_again(Context& ctx, Index at) {
-  Plan plan = on_restart_failed(state_, at, ctx.now());
-  if (plan.kind == Plan::Kind::kGiveUp) {
-    give_up(ctx, fmt::format("the child '{}' does not start", children_[at].spec->id));
-    set_ended(at, ChildState::stopped);
-    if (is_simple()) remove(at);
+  Duration delay = next_delay(at);
+  if (delay > Duration::zero()) {
+    if (std::uint64_t wait = count_retry(ctx, at); wait != kNoWait) carry_out_later(ctx, wait, delay);
     return;
   }
-  std::uint64_t wait = count_restart(ctx, at);
-  Duration delay = next_delay(at);
-  if (delay > Duration::zero()) return carry_out_later(ctx, wait, delay);
+  children_[at].wait = ++last_wait_;
+  children_[at].counted = false;
+  state_.children[at].state = ChildState::restarting;
   if (!leftovers_.empty()) carry_out_later(ctx, kNoWait, delay);
   resume_after(ctx, at, delay);
+}
+
+// @returns the wait; kNoWait: no more tries are allowed, and the supervisor ends.
+std::uint64_t Supervisor::count_retry(Context& ctx, Index at) {
+  if (on_restart_failed(state_, at, ctx.now()).kind != Plan::Kind::kGiveUp) return count_restart(ctx, at);
+  give_up(ctx, fmt::format("the child '{}' does not start", children_[at].spec->id));
+  set_ended(at, ChildState::stopped);
+  if (is_simple()) remove(at);
+  return kNoWait;
 }
 
 Duration Supervisor::next_delay(Index at) {
@@ -305,8 +317,10 @@ void Supervisor::handle(const detail::Resume& m, Context& ctx) {
   std::optional<Index> at = m.child;
   if (m.child >= children_.size() || children_[m.child].wait != m.number) at = find_waiting(m.number);
   if (!at) return;
+  std::uint64_t wait = children_[*at].counted ? m.number : count_retry(ctx, *at);
+  if (wait == kNoWait) return;
   Plan plan = restart_plan(state_, *at);
-  if (next_to_stop(state_, plan.first, plan.last)) return carry_out_later(ctx, m.number, Duration::zero());
+  if (next_to_stop(state_, plan.first, plan.last)) return carry_out_later(ctx, wait, Duration::zero());
   start_range(ctx, plan);
 }
 

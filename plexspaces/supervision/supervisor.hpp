@@ -181,6 +181,7 @@ class Supervisor
     ActorId actor;                         // when it runs
     std::uint64_t restarts = 0;
     std::uint64_t wait = 0;     // the wait before a restart that counts; a Resume of another one is late
+    bool counted = true;        // whether the restart that it waits for is in the window already
     TimePoint started;          // when it was last started
     std::uint32_t attempt = 0;  // restarts in a row, for the backoff
   };
@@ -199,6 +200,7 @@ class Supervisor
 
   void restart(Context& ctx, Index at);
   void try_again(Context& ctx, Index at);
+  std::uint64_t count_retry(Context& ctx, Index at);
   std::uint64_t count_restart(Context& ctx, Index at);
   Duration next_delay(Index at);
   void resume_after(Context& ctx, Index at, Duration delay);

@@ -93,7 +93,7 @@ void parse_line(Case& into, const Words& words, const std::string& line) {
     into.during.push_back({words.at(1), std::stoul(words.at(2)), {words.begin() + 3, words.end()}});
   } else if (verb == "differs") {
     into.differs = line.substr(line.find(' ') + 1);
-  } else if (verb == "ours") {
+  } else if (verb.starts_with("ours|")) {
     into.own_trace.push_back(line.substr(line.find('|') + 1));
   } else {
     into.steps.push_back(words);

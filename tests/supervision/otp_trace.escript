@@ -57,7 +57,7 @@ parse([["case" | Name] | Lines], Case, Cases) ->
 parse([Line | Lines], Case, Cases) -> parse(Lines, add(Line, Case), Cases).
 
 add(["differs" | _], Case) -> Case;
-add(["ours" | _], Case) -> Case;
+add(["ours|" ++ _ | _], Case) -> Case;
 add(["supervisor", Name, Strategy, Limit | Options], #{sups := Sups} = Case) ->
     [Intensity, Period] = string:split(Limit, "/"),
     Flags = #{strategy => list_to_atom(Strategy), intensity => list_to_integer(Intensity),
@@ -128,14 +128,13 @@ queue_request({Diary, _}, Order, ["exit", Id, Reason] = Request) ->
     call(Diary, {answer, {Order, lists:join(" ", Request), "ok"}});
 queue_request({Diary, _} = Ctx, Order, [_, Name | _] = Request) ->
     Supervisor = call(Diary, {pid, Name}),
-    Queued = queue_length(Supervisor),
     call(Diary, asked),
-    spawn(fun() -> call(Diary, {answer, {Order, lists:join(" ", Request), request(Ctx, Request)}}) end),
-    wait_until(fun() -> queue_length(Supervisor) > Queued end).
+    Asker = spawn(fun() -> call(Diary, {answer, {Order, lists:join(" ", Request), request(Ctx, Request)}}) end),
+    wait_until(fun() -> is_queued(Supervisor, Asker) end).
 
-queue_length(Pid) ->
-    {message_queue_len, Length} = process_info(Pid, message_queue_len),
-    Length.
+is_queued(Supervisor, Asker) ->
+    {messages, Messages} = process_info(Supervisor, messages),
+    lists:any(fun({'$gen_call', {From, _}, _}) -> From =:= Asker; (_) -> false end, Messages).
 
 wait_until(Done) ->
     Done() orelse begin erlang:yield(), wait_until(Done) end.
@@ -286,6 +285,8 @@ answer({error, _}) -> "failed".
 %% What came of a step, once nothing goes on any more.
 report({Diary, _} = Ctx, Step, Answer) ->
     States = settle(Ctx, none, 0),
+    Ended = lists:sort(ended()),
+    [watch(Name, Pid) || {Name, Pid, _} <- States],
     {Events, Answers} = call(Diary, take),
     Shown = case Step of
                 ["unordered" | _] -> lists:sort(Events);
@@ -295,8 +296,8 @@ report({Diary, _} = Ctx, Step, Answer) ->
                   ["  answer: " ++ Answer || Answer =/= none],
                   [["  events: ", lists:join(" ", Shown)] || Shown =/= []],
                   [["  during: ", Text, ": ", Result] || {_, Text, Result} <- Answers],
-                  lists:sort(ended()),
-                  [["  ", State] || State <- States]]).
+                  Ended,
+                  [["  ", State] || {_, _, State} <- States]]).
 
 settle(_, Seen, ?SAME_ROUNDS) -> element(2, Seen);
 settle({Diary, _} = Ctx, Seen, Times) ->
@@ -313,7 +314,6 @@ settle({Diary, _} = Ctx, Seen, Times) ->
     end.
 
 states({Diary, _} = Ctx, Name, Pid) ->
-    watch(Name, Pid),
     try {supervisor:which_children(Pid), supervisor:count_children(Pid)} of
         {Children, Counts} ->
             %% OTP lists the child that was started last first; without ids it has no order.
@@ -324,7 +324,7 @@ states({Diary, _} = Ctx, Name, Pid) ->
             Numbers = [[" ", integer_to_list(proplists:get_value(K, Counts))]
                        || K <- [specs, active, supervisors, workers]],
             Own = lists:flatten([Name, ":", [[" ", S] || S <- Shown], " |", Numbers]),
-            [Own | lists:append([states(Ctx, Id, P) || {Id, P, supervisor, _} <- lists:reverse(Children), is_pid(P)])]
+            [{Name, Pid, Own} | lists:append([states(Ctx, Id, P) || {Id, P, supervisor, _} <- lists:reverse(Children), is_pid(P)])]
     catch
         exit:_ -> []
     end.
