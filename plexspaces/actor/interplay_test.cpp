@@ -1,14 +1,18 @@
 // What the features of actors do to each other.
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
 #include <map>
+#include <mutex>
 #include <optional>
+#include <random>
 #include <set>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -18,6 +22,7 @@
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
+#include "plexspaces/env/posix/executor.hpp"
 #include "plexspaces/sim/executor.hpp"
 #include "plexspaces/sim/world.hpp"
 
@@ -115,7 +120,7 @@ class InterplayTest : public testing::Test {
   Runtime runtime_;
 };
 
-TEST_F(InterplayTest, WhoLinksToAnActorThatTrapsExitsAndEndsInTheSameTurnIsHeardOf) {  // INV-M8
+TEST_F(InterplayTest, WhoLinksToAnActorThatTrapsExitsAndEndsInTheSameTurnIsHeardOf_INV_M8) {
   ActorRef<Subject> parent = spawn(), child;
   perform(parent, [&](Context& ctx) {
     EXPECT_TRUE(ctx.trap_exits<Subject>(true));
@@ -211,7 +216,7 @@ class SmallMessagesTest : public InterplayTest {
   SmallMessagesTest() : InterplayTest(1, {.message_bytes_max = 1'000}) {}
 };
 
-TEST_F(SmallMessagesTest, AMessageWithATimeToLiveIsHeldToTheLimitOfBytesToo) {  // INV-M3
+TEST_F(SmallMessagesTest, AMessageWithATimeToLiveIsHeldToTheLimitOfBytesToo_INV_M3) {
   ActorRef<Subject> actor = spawn();
   perform(actor, [&](Context& ctx) {
     Status told = ctx.tell(ctx.self<Subject>(), Text{std::string(5'000, 'x')}, Ttl{1s});
@@ -671,7 +676,7 @@ class Player : public GenServer<Player, Act, ActSlowly, Open, Numbered, Next, Ti
   std::vector<std::uint64_t> expected_;  // the next messages, the last first
 };
 
-TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled) {  // INV-M1, INV-M2, INV-M8
+TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled_INV_M1_M2_M8) {
   std::uint64_t moves = 0, crashes = 0, asks = 0, downs = 0, fired = 0;
   EXPECT_TRUE(rc::check([&] {
     auto seed = *rc::gen::arbitrary<std::uint64_t>();
@@ -765,6 +770,271 @@ TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled) {  /
   EXPECT_GT(asks, 0u);
   EXPECT_GT(downs, 0u);
   EXPECT_GT(fired, 0u);
+}
+
+// ---- on real threads -----------------------------------------------------------------------------------------------
+
+class Runner;
+
+// What the runners of one run share.
+struct Track {
+  std::atomic<std::uint64_t> asked{0}, answered{0}, abandoned{0}, sent_outside{0}, answered_outside{0}, mistakes{0};
+  std::atomic<std::uint64_t> alive{0};
+  std::atomic<bool> over{false};
+  std::mutex mutex;
+  std::vector<ActorRef<Runner>> everyone;                    // under the mutex
+  std::vector<std::pair<ReplyTo<Ask>, std::uint64_t>> held;  // under the mutex
+
+  ActorRef<Runner> anyone(std::uint64_t chance) {
+    std::lock_guard lock(mutex);
+    return everyone[everyone.size() - 1 - chance % std::min<std::size_t>(everyone.size(), 16)];
+  }
+  void settle(const Result<std::uint64_t>& result, std::uint64_t number) {
+    ++answered;
+    if (result && *result != answer_to(number)) ++mistakes;
+  }
+};
+
+struct Asking {
+  explicit Asking(Track& given) : track(given), number(++track.asked) {}
+  Asking(const Asking&) = delete;
+  ~Asking() {
+    if (!done) ++track.abandoned;
+  }
+  Track& track;
+  std::uint64_t number;
+  bool done = false;
+};
+
+class Runner : public GenServer<Runner, Act, ActSlowly, Numbered, Tick, Ask, Down, Exited> {
+ public:
+  Runner(Track& track, std::uint64_t seed) : track_(track), random_(seed) { ++track_.alive; }
+  ~Runner() override { --track_.alive; }
+
+  Status on_start(Context& ctx) override {
+    {
+      std::lock_guard lock(track_.mutex);
+      track_.everyone.push_back(ctx.self<Runner>());
+    }
+    act(ctx);
+    return below(8) == 0 ? fail(Code::kUnavailable, "not today") : Status();
+  }
+  Task<> on_stop(Context& ctx, const ExitReason&) override {
+    act(ctx);
+    if (below(2) == 0) co_await ctx.sleep(1ms);
+  }
+  void handle(const Act&, Context& ctx) { act(ctx); }
+  void handle(const Numbered& m, Context& ctx) {
+    if (closed_ && ctx.stash()) return;
+    std::uint64_t& last = last_from_[m.from];
+    if (m.number <= last) ++track_.mistakes;
+    last = m.number;
+  }
+  void handle(const Tick& m, Context& ctx) {
+    if (m.timer != armed_) ++track_.mistakes;
+    armed_ = 0;
+    act(ctx);
+  }
+  NoReply handle(const Ask& m, Context& ctx) {
+    auto later = ctx.defer<Ask>();
+    switch (below(4)) {
+      case 0: {
+        std::lock_guard lock(track_.mutex);
+        track_.held.emplace_back(std::move(later), m.number);
+        break;
+      }
+      case 1:
+        break;
+      default:
+        later.reply(answer_to(m.number));
+    }
+    act(ctx);
+    return {};
+  }
+  void handle(const Down& m, Context& ctx) {
+    if (watches_.erase(m.monitor) != 1) ++track_.mistakes;
+    act(ctx);
+  }
+  void handle(const Exited&, Context& ctx) { act(ctx); }
+  Task<> handle(const ActSlowly&, Context& ctx) {
+    if (track_.over) co_return;
+    ActorRef<Runner> other = track_.anyone(random_());
+    switch (below(4)) {
+      case 0: {
+        Asking asking(track_);
+        Ask question{asking.number};
+        auto answer = co_await ctx.ask(other, question, 5ms);
+        asking.done = true;
+        track_.settle(answer, asking.number);
+        break;
+      }
+      case 1: {
+        Numbered message{ctx.self_id(), ++last_to_[other.id()]};
+        static_cast<void>(co_await ctx.send(other, message, 5ms));
+        break;
+      }
+      case 2:
+        static_cast<void>(co_await ctx.ended(other, 5ms));
+        break;
+      default:
+        co_await ctx.sleep(1ms);
+    }
+    act(ctx);
+  }
+
+ private:
+  std::uint64_t below(std::uint64_t n) { return random_() % n; }
+  void act(Context& ctx) {
+    if (track_.over) return;
+    ActorRef<Runner> other = track_.anyone(random_());
+    switch (below(20)) {
+      case 0:
+      case 1:
+      case 2:
+        for (int i = 0; i < 4; ++i) static_cast<void>(other.tell(Numbered{ctx.self_id(), ++last_to_[other.id()]}));
+        return;
+      case 3:
+      case 4: {
+        if (track_.alive > 200) return;
+        SpawnOptions options;
+        if (below(2) == 0) options.mailbox.messages_max = 3;
+        static_cast<void>(below(2) == 0 ? ctx.spawn_with<Runner>(std::move(options), track_, random_())
+                                        : ctx.spawn_linked_with<Runner>(std::move(options), track_, random_()));
+        return;
+      }
+      case 5:
+      case 6:
+        if (auto monitor = ctx.monitor<Runner>(other); monitor && other.id() != ctx.self_id())
+          watches_.insert(*monitor);
+        return;
+      case 7:
+        if (watches_.empty()) return;
+        ctx.demonitor(*watches_.begin());
+        watches_.erase(watches_.begin());
+        return;
+      case 8:
+        static_cast<void>(ctx.link(other));
+        return;
+      case 9:
+        return ctx.unlink(other);
+      case 10:
+        static_cast<void>(ctx.trap_exits<Runner>(below(4) != 0));
+        return;
+      case 11:
+        if (armed_ != 0) return;
+        armed_ = random_() | 1;
+        timer_ = *ctx.send_after<Runner>(std::chrono::microseconds(below(2'000)), Tick{armed_});
+        return;
+      case 12:
+        if (armed_ != 0 && !ctx.cancel(timer_)) ++track_.mistakes;
+        armed_ = 0;
+        return;
+      case 13:
+        closed_ = !closed_;
+        if (!closed_) ctx.unstash_all();
+        return;
+      case 14:
+        static_cast<void>(ctx.continue_with<Runner>(Act{}));
+        return;
+      case 15:
+      case 16:
+        static_cast<void>(other.tell(ActSlowly{}));
+        return;
+      case 17: {
+        std::pair<ReplyTo<Ask>, std::uint64_t> held;
+        {
+          std::lock_guard lock(track_.mutex);
+          if (track_.held.empty()) return;
+          held = std::move(track_.held.back());
+          track_.held.pop_back();
+        }
+        if (below(2) == 0) held.first.reply(answer_to(held.second));
+        return;
+      }
+      case 18:
+        switch (below(12)) {
+          case 0:
+            return ctx.stop();
+          case 1:
+            throw std::runtime_error("on purpose");
+          case 2:
+            static_cast<void>(ctx.kill(other));
+            return;
+          case 3:
+            static_cast<void>(ctx.exit(other, ExitReason::error("go")));
+            return;
+          default:
+            return;
+        }
+      default:
+        return;
+    }
+  }
+
+  Track& track_;
+  std::mt19937_64 random_;
+  std::map<ActorId, std::uint64_t> last_to_, last_from_;
+  std::set<MonitorRef> watches_;
+  std::uint64_t armed_ = 0;
+  TimerRef timer_;
+  bool closed_ = false;
+};
+
+TEST(InterplayStressTest, WhateverActorsDoAtOnceOnRealThreadsNothingIsLostOrDoubled_INV_M1_M2) {
+  for (std::uint64_t run = 0; run < 4; ++run) {
+    Track track;
+    {
+      env::PosixExecutor executor({.workers = 2 + run % 2});
+      Types types;
+      Runtime runtime(executor, types, {.move_every_turns = run % 4});
+      runtime.set_log([](const std::string&) {});
+      ASSERT_TRUE(runtime.start());
+      std::vector<std::thread> threads;
+      for (std::uint64_t t = 0; t < 2; ++t)
+        threads.emplace_back([&, t] {
+          std::mt19937_64 random(100 * run + t);
+          for (int i = 0; i < 1'000 || (track.answered < 10 && i < 10'000'000); ++i) {
+            if (i % 16 == 0) std::this_thread::yield();
+            if (i < 5 || (random() % 10 == 0 && track.alive < 200)) {
+              static_cast<void>(runtime.spawn<Runner>("", track, random()));
+              while (i == 0 && [&] { return std::lock_guard(track.mutex), track.everyone.empty(); }())
+                std::this_thread::yield();
+            }
+            ActorRef<Runner> other = track.anyone(random());
+            if (random() % 8 == 0) {
+              std::uint64_t number = ++track.sent_outside;
+              auto* ask = detail::make_envelope(nullptr, Ask{number}, detail::Envelope::kAsk | detail::Envelope::kSink);
+              ask->sender =
+                  reinterpret_cast<std::uint64_t>(make_sink([&](Answer) { ++track.answered_outside; }).release());
+              static_cast<void>(runtime.send(other.id(), ask));
+            } else if (random() % 3 == 0) {
+              static_cast<void>(other.tell(ActSlowly{}));
+            } else if (random() % 50 == 0) {
+              runtime.kill(other.id());
+            } else {
+              static_cast<void>(other.tell(Act{}));
+            }
+          }
+        });
+      for (auto& thread : threads) thread.join();
+      if (run % 2 == 0) {
+        track.over = true;
+        while (runtime.stats().actors > 0) {
+          std::vector<ActorRef<Runner>> everyone = [&] { return std::lock_guard(track.mutex), track.everyone; }();
+          for (ActorRef<Runner> each : everyone) runtime.kill(each.id());
+          std::this_thread::yield();
+        }
+        EXPECT_EQ(track.alive, 0u);
+      }
+      executor.stop();
+    }
+    track.held.clear();
+    EXPECT_EQ(track.alive, 0u);
+    EXPECT_EQ(track.mistakes, 0u);
+    EXPECT_EQ(track.asked, track.answered + track.abandoned);
+    EXPECT_EQ(track.sent_outside, track.answered_outside);
+    EXPECT_GT(track.answered, 0u);
+  }
 }
 
 }  // namespace
