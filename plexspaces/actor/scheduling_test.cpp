@@ -466,7 +466,9 @@ class Pair : public GenServer<Pair, Introduce, Ball> {
 // 500 pairs, of which 500 actors always want a turn, and one that never has enough; all on one worker.
 Clocks play(RuntimeOptions options, Duration busy_cost, Duration wait_wanted = Duration::max()) {
   SimulatedNode node(std::move(options), {.workers = 1, .step_time_max = Duration::zero()});
-  Clocks clocks{.clock = &node.world.clock, .wait_wanted = wait_wanted};
+  // Of costly turns each lets the others run, so a few are many turns.
+  std::uint64_t busy_turns = busy_cost >= 10us ? 4'000 : 100'000;
+  Clocks clocks{.clock = &node.world.clock, .busy_turns_left = busy_turns, .wait_wanted = wait_wanted};
   std::vector<ActorRef<Pair>> players;
   for (int i = 0; i < 1'000; ++i) players.push_back(*node.runtime.spawn<Pair>("", &clocks));
   for (std::size_t i = 0; i < players.size(); ++i) {
