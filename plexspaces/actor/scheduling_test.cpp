@@ -505,6 +505,56 @@ TEST(FairnessTest, ABusyActorWithCostlyTurnsTakesAtMostItsShareOfTimeFromTheOthe
   }
 }
 
+struct Work {};
+PLX_MESSAGE(Work);
+
+struct Backlog {
+  sim::SimClock* clock = nullptr;
+  int turns_left = 300;
+  int now = 0;
+  int most = 0;
+};
+
+// Cheap turns.
+class Consumer : public GenServer<Consumer, Work> {
+ public:
+  explicit Consumer(Backlog* backlog) : backlog_(backlog) {}
+  void handle(const Work&, Context&) { --backlog_->now; }
+
+ private:
+  Backlog* backlog_;
+};
+
+// Costly turns, each of which gives the consumer much to do.
+class Producer : public GenServer<Producer, Tick> {
+ public:
+  static constexpr int kBurst = 100;
+  Producer(ActorRef<Consumer> consumer, Backlog* backlog) : consumer_(consumer), backlog_(backlog) {}
+  void handle(const Tick&, Context& ctx) {
+    backlog_->clock->advance(30us);
+    for (int i = 0; i < kBurst; ++i) EXPECT_TRUE(consumer_.tell(Work{}));
+    backlog_->now += kBurst;
+    backlog_->most = std::max(backlog_->most, backlog_->now);
+    if (--backlog_->turns_left > 0) EXPECT_TRUE(ctx.self<Producer>().tell(Tick{}));
+  }
+
+ private:
+  ActorRef<Consumer> consumer_;
+  Backlog* backlog_;
+};
+
+TEST(FairnessTest, WhoRunsAfterASpentShareHasAShareOfItsOwn) {
+  SimulatedNode node({}, {.workers = 1, .step_time_max = Duration::zero()});
+  Backlog backlog{.clock = &node.world.clock};
+  auto consumer = node.runtime.spawn<Consumer>("", &backlog);
+  auto producer = node.runtime.spawn<Producer>("", *consumer, &backlog);
+  ASSERT_TRUE(producer->tell(Tick{}));
+  node.run();
+  EXPECT_EQ(backlog.now, 0);
+  // What one share of the producer makes, not what all of them make.
+  EXPECT_LE(backlog.most, 2 * 16 * Producer::kBurst);
+}
+
 // Sends one actor more orders than a run may handle.
 class Watcher : public GenServer<Watcher, Introduce, Down> {
  public:

@@ -11,6 +11,7 @@ namespace plexspaces::detail {
 
 namespace {
 
+constexpr std::size_t kCostlyWindows = 2;    // in a row until actors are given away
 constexpr std::size_t kGiveMax = 32;         // actors given away at once
 constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
 constexpr std::size_t kTurnsPerLook = 64;
@@ -65,11 +66,7 @@ TimePoint Worker::run_batch(TimePoint now) {
   } while (turns_in_batch_ < options_.turns_per_batch && !batch_is_over());
   std::size_t turns = turns_in_batch_;
   WorkerCounters::add(counters_.turns, turns);
-  if (runnable_ > 1 && runtime_.hungry_worker_.load(std::memory_order_relaxed) >= 0) {
-    Duration cost = (runtime_.executor().now() - now) / static_cast<Duration::rep>(std::max<std::size_t>(1, turns));
-    costly_batches_ = cost >= options_.give_turn_cost_min ? costly_batches_ + 1 : 0;
-    if (costly_batches_ >= options_.give_batches_min) give_away();
-  }
+  consider_giving(now, turns);
   current_worker_ = outer;
   if (run_head_ != nullptr) return now;
   if (runtime_.workers_.size() > 1) runtime_.hungry_worker_.store(index_, std::memory_order_relaxed);
@@ -215,6 +212,8 @@ inline bool Worker::share_is_spent(bool first) {
   if (!batch_is_over()) [[likely]]
     return false;
   --turns_in_batch_;
+  // The batch is over too: who runs next has a share of its own.
+  next_look_ = turns_in_batch_;
   return true;
 }
 
@@ -479,6 +478,31 @@ bool Worker::give(Cell& cell, Worker& to) {
   adopt_later(runtime_, cell, to.index_);
   WorkerCounters::add(counters_.given_away);
   return true;
+}
+
+// Actors are given away when the mean turn is worth a move over two windows of batches in a row. Over a window, because
+// a turn that only sends many messages is costly though its actor and their receiver belong together: their turns count
+// with it. Twice in a row, because the thread may not have been scheduled for a while.
+void Worker::consider_giving(TimePoint now, std::size_t turns) {
+  if (give_batches_++ == 0) {
+    give_began_ = now;
+    give_turns_ = 0;
+  }
+  if (run_head_ == nullptr) {
+    give_batches_ = 0;
+    costly_windows_ = 0;
+    return;
+  }
+  if (give_batches_ > options_.give_batches) {
+    give_batches_ = 0;
+    Duration cost = (now - give_began_) / static_cast<Duration::rep>(std::max<std::size_t>(1, give_turns_));
+    costly_windows_ = cost >= options_.give_turn_cost_min ? costly_windows_ + 1 : 0;
+    if (costly_windows_ >= kCostlyWindows && runnable_ > 1 &&
+        runtime_.hungry_worker_.load(std::memory_order_relaxed) >= 0)
+      give_away();
+    return;
+  }
+  give_turns_ += turns;
 }
 
 void Worker::give_away() {

@@ -262,6 +262,7 @@ class Worker final : public env::Worker {
   void close_open_turn(Cell& cell);
   void drop_open_turn(Cell& cell);
   void take_foreign();
+  void consider_giving(TimePoint now, std::size_t turns);
   void give_away();
   bool give(Cell& cell, Worker& to);
   static Extras& extras(Cell& cell);
@@ -329,7 +330,10 @@ class Worker final : public env::Worker {
   std::size_t next_look_ = 0;        // at the clock, in turns of the batch
   std::size_t careful_batches_ = 0;  // still to come
   std::size_t run_began_ = 0;        // in turns of the batch; of one that is unusual
-  std::size_t costly_batches_ = 0;   // in a row, whose mean turn was worth a move
+  std::size_t give_batches_ = 0;     // of this window (consider_giving())
+  std::size_t give_turns_ = 0;       // in them
+  TimePoint give_began_;
+  std::size_t costly_windows_ = 0;  // in a row
   BlockPool pool_;
   TimerWheel timers_;
   Recorder* const recorder_;  // RuntimeOptions::recorder
