@@ -105,7 +105,8 @@ class Context {
     return worker_->set_idle_timeout(*cell_, after);
   }
   /// After this turn, and if no message waits by then: Actor::on_hibernate(), and the runtime frees of its record what
-  /// this actor does not use. Nothing else changes; the next message wakes it as any.
+  /// this actor does not use. Nothing else changes; the next message wakes it as any. A handler that waits after this
+  /// call forgets it: call it last.
   /// @error kUnimplemented: this actor is addressed by key; it is passivated instead.
   Status hibernate() { return worker_->hibernate(*cell_); }
   /// About how many bytes the runtime holds for this actor beyond its cell of 128 and its messages.
@@ -216,7 +217,8 @@ class Context {
   /// come: false for one that has been handled, was cancelled, or is another actor's.
   bool cancel(TimerRef timer) { return worker_->cancel_timer(*cell_, timer); }
 
-  /// Makes `message` this actor's next one, before all that is queued. Of several, the last comes first.
+  /// Makes `message` this actor's next one, before all that is queued. Of several, the last comes first; a later
+  /// unstash_all() may put what was kept before it. It is not subject to the mailbox's bound: once or twice in a turn.
   /// @error kFailedPrecondition: this actor does not handle it. kUnimplemented: it is addressed by key.
   template <class Self = void, class M>
     requires detail::SelfHandles<Self, std::remove_cvref_t<M>>
