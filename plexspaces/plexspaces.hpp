@@ -3,10 +3,10 @@
 
 #include "plexspaces/actor/actor_ref.hpp"
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/exit.hpp"
+#include "plexspaces/actor/lifecycle/exit.hpp"
 #include "plexspaces/actor/runtime.hpp"
 #include "plexspaces/actor/stateful.hpp"
-#include "plexspaces/actor/task.hpp"
+#include "plexspaces/actor/turn/task.hpp"
 #include "plexspaces/actor/types.hpp"
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/bytes.hpp"

@@ -5,9 +5,9 @@
 #include <string>
 #include <type_traits>
 
-#include "plexspaces/actor/exit.hpp"
-#include "plexspaces/actor/message.hpp"
-#include "plexspaces/actor/task.hpp"
+#include "plexspaces/actor/lifecycle/exit.hpp"
+#include "plexspaces/actor/message/message.hpp"
+#include "plexspaces/actor/turn/task.hpp"
 #include "plexspaces/base/error.hpp"
 
 namespace plexspaces {

@@ -10,8 +10,8 @@
 #include <utility>
 
 #include "plexspaces/actor/actor_id.hpp"
-#include "plexspaces/actor/mailbox.hpp"
-#include "plexspaces/actor/message.hpp"
+#include "plexspaces/actor/mailbox/mailbox.hpp"
+#include "plexspaces/actor/message/message.hpp"
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/error.hpp"
 #include "plexspaces/env/time.hpp"

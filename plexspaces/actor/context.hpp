@@ -9,12 +9,12 @@
 #include <utility>
 
 #include "plexspaces/actor/actor_ref.hpp"
-#include "plexspaces/actor/exit.hpp"
-#include "plexspaces/actor/reply_to.hpp"
+#include "plexspaces/actor/lifecycle/exit.hpp"
 #include "plexspaces/actor/runtime.hpp"
-#include "plexspaces/actor/task.hpp"
-#include "plexspaces/actor/timer.hpp"
-#include "plexspaces/actor/worker.hpp"
+#include "plexspaces/actor/scheduler/timer.hpp"
+#include "plexspaces/actor/scheduler/worker.hpp"
+#include "plexspaces/actor/turn/reply_to.hpp"
+#include "plexspaces/actor/turn/task.hpp"
 
 namespace plexspaces {
 
@@ -41,7 +41,7 @@ concept SelfHandles = std::is_void_v<Self> || Self::template kHandles<M>;
 /// Threads: the handler's. Lifetime: the turn.
 class Context {
  public:
-  Context(detail::Worker& worker, detail::Cell& cell, detail::Envelope* input)
+  Context(detail::Worker& worker, detail::ActorCell& cell, detail::Envelope* input)
       : worker_(&worker), cell_(&cell), input_(input) {}
 
   ActorId self_id() const { return cell_->id(); }
@@ -331,7 +331,7 @@ class Context {
   friend class detail::BlockingAwaiter;
 
   detail::Worker* worker_;
-  detail::Cell* cell_;
+  detail::ActorCell* cell_;
   detail::Envelope* input_;
 };
 
@@ -341,14 +341,14 @@ namespace detail {
 struct Settled {};
 
 /// A turn that waits.
-struct OpenTurn {
-  explicit OpenTurn(const Context& given) : context(given) {}
+struct SuspendedTurn {
+  explicit SuspendedTurn(const Context& given) : context(given) {}
 
   Context context;
   Envelope* input = nullptr;
   bool input_kept = false;  // in the stash
   std::coroutine_handle<> root;
-  void (*complete)(OpenTurn& open) = nullptr;  // reads the result out of `root`; throws what the handler threw
+  void (*complete)(SuspendedTurn& open) = nullptr;  // reads the result out of `root`; throws what the handler threw
   Wait* wait = nullptr;
 };
 
@@ -480,7 +480,7 @@ void Context::complete(Result<R>&& result) {
 
 template <class M, class Start>
 void Context::run_task(Start start) {
-  detail::OpenTurn& open = worker_->open_turn(*this);
+  detail::SuspendedTurn& open = worker_->open_turn(*this);
   auto root = [&] {
     try {
       return start(open.context).release();
@@ -490,7 +490,7 @@ void Context::run_task(Start start) {
     }
   }();
   open.root = root;
-  open.complete = [](detail::OpenTurn& turn) {
+  open.complete = [](detail::SuspendedTurn& turn) {
     using Promise = std::remove_reference_t<decltype(root.promise())>;
     auto handle = std::coroutine_handle<Promise>::from_address(turn.root.address());
     using Value = decltype(handle.promise().take());
@@ -513,4 +513,4 @@ void Context::run_task(Start start) {
 
 }  // namespace plexspaces
 
-#include "plexspaces/actor/blocking.hpp"  // the definition of Context::blocking()
+#include "plexspaces/actor/turn/blocking.hpp"  // the definition of Context::blocking()

@@ -3,7 +3,7 @@
 
 #include <cstddef>
 
-#include "plexspaces/actor/dead_letter.hpp"
+#include "plexspaces/actor/message/dead_letter.hpp"
 #include "plexspaces/actor/options.hpp"
 #include "plexspaces/base/error.hpp"
 

@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/runtime.hpp"
-#include "plexspaces/actor/worker.hpp"
+#include "plexspaces/actor/scheduler/worker.hpp"
 #include "plexspaces/codec/codec.hpp"
 
 namespace plexspaces {
@@ -23,11 +23,11 @@ TimePoint Activation::now() const { return worker_->now(); }
 
 void Activation::ready() { worker_->activation_ready(*this); }
 
-void Activation::pause() { cell_->flags |= detail::Cell::kWaiting; }
+void Activation::pause() { cell_->flags |= detail::ActorCell::kWaiting; }
 
 void Activation::resume() {
   if (stop_asked_) return;
-  cell_->flags &= ~detail::Cell::kWaiting;
+  cell_->flags &= ~detail::ActorCell::kWaiting;
   worker_->schedule_if_runnable(*cell_);
 }
 
@@ -46,7 +46,7 @@ void Activation::discard(bool again) {
 void Activation::stop_when_settled() {
   stop_asked_ = true;
   pause();
-  if ((cell_->flags & detail::Cell::kStopping) != 0) return;
+  if ((cell_->flags & detail::ActorCell::kStopping) != 0) return;
   for (auto& facet : facets_)
     if (!facet->on_passivate(*this)) return;
   discard();

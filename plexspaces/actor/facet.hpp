@@ -9,8 +9,8 @@
 #include <variant>
 #include <vector>
 
-#include "plexspaces/actor/envelope.hpp"
-#include "plexspaces/actor/timer_wheel.hpp"
+#include "plexspaces/actor/message/envelope.hpp"
+#include "plexspaces/actor/scheduler/timer_wheel.hpp"
 #include "plexspaces/actor/types.hpp"
 
 namespace plexspaces {
@@ -20,7 +20,7 @@ class Runtime;
 
 namespace detail {
 class Worker;
-struct Cell;
+struct ActorCell;
 }  // namespace detail
 
 /// A message that a turn sends: to a live actor by id, or to an actor by key.
@@ -155,7 +155,7 @@ class Activation {
   ActorKey key_;
   ActorId id_;
   detail::Worker* worker_ = nullptr;
-  detail::Cell* cell_ = nullptr;
+  detail::ActorCell* cell_ = nullptr;
   std::vector<std::unique_ptr<Facet>> facets_;
   std::optional<Error> failure_;
   bool again_ = false;

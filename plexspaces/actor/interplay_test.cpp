@@ -682,7 +682,7 @@ TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled_INV_M
     auto seed = *rc::gen::arbitrary<std::uint64_t>();
     sim::World world(seed);
     Ledger ledger(world);
-    int from_outside = 0, answered_outside = 0;
+    int from_external = 0, answered_external = 0;
     bool cut_off = ledger.one_in(3);  // the runtime ends while all is under way
     {
       sim::SimExecutor executor(world, {.workers = 1 + ledger.below(3)});
@@ -710,8 +710,8 @@ TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled_INV_M
           case 1: {
             auto* ask =
                 detail::make_envelope(nullptr, Ask{1'000'000}, detail::Envelope::kAsk | detail::Envelope::kSink);
-            ask->sender = reinterpret_cast<std::uint64_t>(make_sink([&](Answer) { ++answered_outside; }).release());
-            ++from_outside;
+            ask->sender = reinterpret_cast<std::uint64_t>(make_sink([&](Answer) { ++answered_external; }).release());
+            ++from_external;
             static_cast<void>(runtime.send(player.id(), ask));
             break;
           }
@@ -755,12 +755,12 @@ TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled_INV_M
         for (const auto& [pair, sent] : ledger.pairs)
           if (ledger.alive.contains(pair.second)) RC_ASSERT(sent.taken.empty());
       }
-      moves += runtime.stats().given_away;
+      moves += runtime.stats().migrations;
       crashes += runtime.stats().crashes;
     }
     RC_ASSERT(ledger.alive.empty());
     ledger.held.clear();  // after their runtime
-    RC_ASSERT(answered_outside == from_outside);
+    RC_ASSERT(answered_external == from_external);
     for (const Ledger::Asked& asked : ledger.asked) RC_ASSERT(asked.answers + asked.abandoned == 1);
     asks += ledger.asked.size();
     for (const std::string& mistake : ledger.mistakes) RC_FAIL(mistake);
@@ -778,7 +778,7 @@ class Runner;
 
 // What the runners of one run share.
 struct Track {
-  std::atomic<std::uint64_t> asked{0}, answered{0}, abandoned{0}, sent_outside{0}, answered_outside{0}, mistakes{0};
+  std::atomic<std::uint64_t> asked{0}, answered{0}, abandoned{0}, sent_external{0}, answered_external{0}, mistakes{0};
   std::atomic<std::uint64_t> alive{0};
   std::atomic<bool> over{false};
   std::mutex mutex;
@@ -1002,10 +1002,10 @@ TEST(InterplayStressTest, WhateverActorsDoAtOnceOnRealThreadsNothingIsLostOrDoub
             }
             ActorRef<Runner> other = track.anyone(random());
             if (random() % 8 == 0) {
-              std::uint64_t number = ++track.sent_outside;
+              std::uint64_t number = ++track.sent_external;
               auto* ask = detail::make_envelope(nullptr, Ask{number}, detail::Envelope::kAsk | detail::Envelope::kSink);
               ask->sender =
-                  reinterpret_cast<std::uint64_t>(make_sink([&](Answer) { ++track.answered_outside; }).release());
+                  reinterpret_cast<std::uint64_t>(make_sink([&](Answer) { ++track.answered_external; }).release());
               static_cast<void>(runtime.send(other.id(), ask));
             } else if (random() % 3 == 0) {
               static_cast<void>(other.tell(ActSlowly{}));
@@ -1032,7 +1032,7 @@ TEST(InterplayStressTest, WhateverActorsDoAtOnceOnRealThreadsNothingIsLostOrDoub
     EXPECT_EQ(track.alive, 0u);
     EXPECT_EQ(track.mistakes, 0u);
     EXPECT_EQ(track.asked, track.answered + track.abandoned);
-    EXPECT_EQ(track.sent_outside, track.answered_outside);
+    EXPECT_EQ(track.sent_external, track.answered_external);
     EXPECT_GT(track.answered, 0u);
   }
 }

@@ -43,8 +43,8 @@ struct RuntimeOptions {
   std::size_t turns_per_batch = 128;          // of one worker between two looks at timers, I/O and other workers
   std::size_t turns_per_run = 16'384;         // of one actor in a row, when they take less than batch_time_max
   Duration slow_handler_after = 100ms;        // a handler that holds its worker longer is reported; 0: none is
-  Duration give_turn_cost_min = 400ns;        // mean turn from which runnable actors go to an idle worker
-  std::size_t give_batches = 10;              // over which the mean is taken, twice in a row
+  Duration migration_turn_cost_min = 400ns;   // mean turn from which runnable actors go to an idle worker
+  std::size_t migration_batches = 10;         // over which the mean is taken, twice in a row
 
   // For tests. `move_every_turns` > 0: each plain actor moves to the next worker after so many turns. `pick`: chooses
   // the next runnable actor of `count` (0 = the one that waits longest), as the simulator does.

@@ -6,8 +6,8 @@
 
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/actor_id.hpp"
-#include "plexspaces/actor/envelope.hpp"
-#include "plexspaces/actor/timer.hpp"
+#include "plexspaces/actor/message/envelope.hpp"
+#include "plexspaces/actor/scheduler/timer.hpp"
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/env/time.hpp"
 

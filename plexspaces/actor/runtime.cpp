@@ -11,7 +11,7 @@
 
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
-#include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/message/system_message.hpp"
 #include "plexspaces/base/suggest.hpp"
 
 namespace plexspaces {
@@ -89,13 +89,13 @@ void Runtime::end_actors() {
   refuse_new_work();
   ending_ = true;
   // Nobody is left to be told.
-  table_.for_each([](detail::Cell& cell) {
+  table_.for_each([](detail::ActorCell& cell) {
     if (cell.extras != nullptr) cell.extras->exits.reset();
   });
   // Actors end one by one; what they hold is destroyed on this thread, as worker 0.
-  table_.for_each([this](detail::Cell& cell) {
+  table_.for_each([this](detail::ActorCell& cell) {
     if (cell.actor == nullptr && cell.extras == nullptr) return;
-    cell.flags |= detail::Cell::kOutside;
+    cell.flags |= detail::ActorCell::kExternal;
     workers_[0]->end(cell);
   });
 }
@@ -151,41 +151,41 @@ Result<std::uint8_t> Runtime::mailbox_number(const MailboxOptions& options) {
 }
 
 // Offers that are on their way are counted with the messages, whose bound does not hold for them.
-bool Runtime::too_many_offers(const detail::Cell& receiver) const {
-  return receiver.foreign.load(std::memory_order_relaxed) / detail::kForeignMessage >=
+bool Runtime::too_many_offers(const detail::ActorCell& receiver) const {
+  return receiver.cross_worker.load(std::memory_order_relaxed) / detail::kCrossWorkerMessage >=
          mailbox_kind(receiver).messages_max + options_.sends_waiting_max;
 }
 
 // ---- starting and ending from outside ------------------------------------------------------------------------------
 
-Result<detail::Cell*> Runtime::new_outside_cell() {
-  std::lock_guard lock(outside_mutex_);
-  if (outside_cells_ == nullptr) outside_cells_ = table_.take_chunk();
-  if (outside_cells_ == nullptr)
+Result<detail::ActorCell*> Runtime::new_external_cell() {
+  std::lock_guard lock(external_mutex_);
+  if (external_cells_ == nullptr) external_cells_ = table_.take_chunk();
+  if (external_cells_ == nullptr)
     return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
-  detail::Cell* cell = outside_cells_;
-  outside_cells_ = cell->run_next;
-  cell->flags = detail::Cell::kOutside;
+  detail::ActorCell* cell = external_cells_;
+  external_cells_ = cell->run_next;
+  cell->flags = detail::ActorCell::kExternal;
   return cell;
 }
 
-void Runtime::return_outside_cell(detail::Cell& cell) {
-  std::lock_guard lock(outside_mutex_);
-  cell.run_next = outside_cells_;
-  outside_cells_ = &cell;
+void Runtime::return_external_cell(detail::ActorCell& cell) {
+  std::lock_guard lock(external_mutex_);
+  cell.run_next = external_cells_;
+  external_cells_ = &cell;
 }
 
-void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::uint8_t mailbox, std::string name) {
+void Runtime::start_external_cell(detail::ActorCell& cell, Actor* actor, std::uint8_t mailbox, std::string name) {
   cell.actor = actor;
   std::size_t worker;
   {
-    std::lock_guard lock(outside_mutex_);
+    std::lock_guard lock(external_mutex_);
     worker = next_worker_++ % workers_.size();
-    outside_spawned_.fetch_add(1, std::memory_order_relaxed);
+    external_spawned_.fetch_add(1, std::memory_order_relaxed);
   }
   ActorId id = cell.id();
   detail::Worker::configure(cell, mailbox, name);
-  cell.home.store(detail::Cell::kInTransit, std::memory_order_relaxed);
+  cell.home.store(detail::ActorCell::kInTransit, std::memory_order_relaxed);
   cell.inbox.store(nullptr, std::memory_order_release);  // awake: the adopter runs it
   if (!name.empty()) publish_name(name, id);
   detail::Worker::adopt_later(*this, cell, static_cast<std::uint16_t>(worker));
@@ -193,20 +193,20 @@ void Runtime::start_outside_cell(detail::Cell& cell, Actor* actor, std::uint8_t 
 
 void Runtime::stop(ActorId id) {
   if (table_.find(id.slot) == nullptr) return;
-  static_cast<void>(send(id, detail::make_order(nullptr, detail::kStopOrder)));
+  static_cast<void>(send(id, detail::make_system_message(nullptr, detail::kStopMessage)));
 }
 
 void Runtime::kill(ActorId id) {
   if (table_.find(id.slot) == nullptr) return;
-  static_cast<void>(send(id, detail::make_exit_order(nullptr, {.reason = ExitReason::killed(), .kill = true})));
+  static_cast<void>(send(id, detail::make_exit_message(nullptr, {.reason = ExitReason::killed(), .kill = true})));
 }
 
 void Runtime::post(ActorId id, std::move_only_function<void(Activation&)> function) {
-  detail::Envelope* order = detail::make_task_order(std::move(function));
+  detail::Envelope* order = detail::make_task_message(std::move(function));
   detail::Worker* worker = detail::Worker::current();
   detail::Sent sent = worker != nullptr && &worker->runtime() == this
                           ? worker->send(id, order)
-                          : detail::Worker::push_foreign(*this, table_.cell(id.slot), id, order);
+                          : detail::Worker::push_cross_worker(*this, table_.cell(id.slot), id, order);
   if (sent != detail::Sent::kOk) detail::destroy_envelope(nullptr, order);
 }
 
@@ -251,11 +251,12 @@ Result<ActorId> Runtime::find_name(std::string_view name, const void* tag) const
 
 Status Runtime::send(ActorId to, detail::Envelope* envelope) {
   detail::Worker* worker = detail::Worker::current();
-  if (worker != nullptr && &worker->runtime() == this) return worker->send_or_bury(to, envelope);
+  if (worker != nullptr && &worker->runtime() == this) return worker->send_or_dead_letter(to, envelope);
   if (envelope->charge > message_units_max_ && !envelope->is(detail::Envelope::kSystem))
     return refuse_large(to, envelope);
-  detail::Cell* cell = to ? table_.find(to.slot) : nullptr;
-  detail::Sent sent = cell == nullptr ? detail::Sent::kGone : detail::Worker::push_foreign(*this, *cell, to, envelope);
+  detail::ActorCell* cell = to ? table_.find(to.slot) : nullptr;
+  detail::Sent sent =
+      cell == nullptr ? detail::Sent::kGone : detail::Worker::push_cross_worker(*this, *cell, to, envelope);
   if (sent == detail::Sent::kOk) return {};
   return detail::Worker::refused(*this, nullptr, envelope, sent, to);
 }
@@ -268,7 +269,7 @@ Status Runtime::check_reply(const ValueType& type, const void* reply) const {
 
 Status Runtime::refuse_large(ActorId to, detail::Envelope* envelope) {
   Error error = detail::too_large_error(envelope->bytes(), options_);
-  detail::Worker::bury(*this, nullptr, envelope, DeadLetterReason::kTooLarge, to);
+  detail::Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kTooLarge, to);
   return std::unexpected(std::move(error));
 }
 
@@ -279,17 +280,17 @@ Status Runtime::tell_within(ActorId to, detail::Envelope* envelope, Duration wit
   return send(to, envelope);
 }
 
-void Runtime::send_reply_from_outside(detail::Envelope* reply) {
+void Runtime::send_reply_from_external(detail::Envelope* reply) {
   ActorId asker = reply->sender_id();
-  if (detail::Worker::push_foreign(*this, table_.cell(asker.slot), asker, reply) != detail::Sent::kOk)
-    detail::Worker::bury(*this, nullptr, reply, DeadLetterReason::kLateReply, asker);
+  if (detail::Worker::push_cross_worker(*this, table_.cell(asker.slot), asker, reply) != detail::Sent::kOk)
+    detail::Worker::dead_letter(*this, nullptr, reply, DeadLetterReason::kLateReply, asker);
 }
 
-void Runtime::answer_from_outside(const detail::Envelope& request, Error error) {
+void Runtime::answer_from_external(const detail::Envelope& request, Error error) {
   detail::Envelope* reply = detail::allocate_reply(nullptr, request.type, request.sender, request.correlation(),
                                                    sizeof(Error), detail::Envelope::kFailed);
   ::new (reply->payload()) Error(std::move(error));
-  send_reply_from_outside(reply);
+  send_reply_from_external(reply);
 }
 
 Result<ActorId> Runtime::activation_of(const ActorKey& key) {
@@ -301,11 +302,11 @@ Result<ActorId> Runtime::activation_of(const ActorKey& key) {
     if (!type->keyed())
       return fail(Code::kNotFound, fmt::format("actors of the type '{}' have no keys: give it a facet", key.type),
                   "PLX-ACT-0020");
-    PLX_TRY(cell, new_outside_cell());
+    PLX_TRY(cell, new_external_cell());
     cell->extras = new detail::Extras;
     cell->extras->activation = std::make_unique<Activation>(*this, *type, key, cell->id());
-    cell->flags |= detail::Cell::kWaiting;
-    cell->home.store(detail::Cell::kInTransit, std::memory_order_relaxed);
+    cell->flags |= detail::ActorCell::kWaiting;
+    cell->home.store(detail::ActorCell::kInTransit, std::memory_order_relaxed);
     cell->inbox.store(nullptr, std::memory_order_release);
     ActorId id = cell->id();
     detail::Worker::adopt_later(*this, *cell, static_cast<std::uint16_t>(key.shard() % workers_.size()));
@@ -326,7 +327,7 @@ Status Runtime::deliver(detail::Envelope* envelope) {
       if (worker != nullptr)
         worker->send_reply(worker->error_reply(envelope, error));
       else
-        detail::answer_outside(envelope, error);
+        detail::answer_external(envelope, error);
     }
     detail::destroy_envelope(worker != nullptr ? &worker->pool() : nullptr, envelope);
     return std::unexpected(std::move(error));
@@ -342,8 +343,9 @@ Status Runtime::deliver(detail::Envelope* envelope) {
   for (int attempt = 0; attempt < kDeliverAttemptsMax; ++attempt) {
     auto id = activation_of(envelope->delivery()->target);
     if (!id) return refuse(std::move(id).error());
-    detail::Sent sent = worker != nullptr ? worker->send(*id, envelope)
-                                          : detail::Worker::push_foreign(*this, table_.cell(id->slot), *id, envelope);
+    detail::Sent sent = worker != nullptr
+                            ? worker->send(*id, envelope)
+                            : detail::Worker::push_cross_worker(*this, table_.cell(id->slot), *id, envelope);
     if (sent == detail::Sent::kOk) return {};
     if (sent != detail::Sent::kGone) {
       count_dead_letter(worker, detail::Worker::letter_of(*this, *envelope, DeadLetterReason::kMailboxFull, *id));
@@ -403,18 +405,18 @@ Status Runtime::send_and_wait(ActorId to, detail::Envelope* envelope, Duration w
   }
   if (envelope->charge > message_units_max_) return refuse_large(to, envelope);
   auto refuse = [&](DeadLetterReason reason, Error error) -> Status {
-    Worker::bury(*this, nullptr, envelope, reason, to);
+    Worker::dead_letter(*this, nullptr, envelope, reason, to);
     return std::unexpected(std::move(error));
   };
-  detail::Cell* cell = to ? table_.find(to.slot) : nullptr;
-  Sent sent = cell == nullptr ? Sent::kGone : Worker::push_foreign(*this, *cell, to, envelope);
+  detail::ActorCell* cell = to ? table_.find(to.slot) : nullptr;
+  Sent sent = cell == nullptr ? Sent::kGone : Worker::push_cross_worker(*this, *cell, to, envelope);
   if (sent == Sent::kOk) return {};
   if (sent == Sent::kGone) return refuse(DeadLetterReason::kNoActor, detail::gone_error());
   if (too_many_offers(*cell)) return refuse(DeadLetterReason::kMailboxFull, detail::too_many_sends_error());
   auto decision = std::make_shared<detail::SendDecision>();
-  detail::Envelope* order = detail::make_send_order(nullptr, {decision, envelope, to});
+  detail::Envelope* order = detail::make_send_message(nullptr, {decision, envelope, to});
   auto waiter = wait_for_answer(*order);
-  if (Worker::push_foreign(*this, *cell, to, order) != Sent::kOk) {
+  if (Worker::push_cross_worker(*this, *cell, to, order) != Sent::kOk) {
     envelope = std::exchange(order->payload_as<detail::SendOffer>().message, nullptr);
     detail::destroy_envelope(nullptr, order);
     return refuse(DeadLetterReason::kNoActor, detail::gone_error());
@@ -434,7 +436,7 @@ void Runtime::count_dead_letter(detail::Worker* worker, DeadLetter letter) {
   auto reason = static_cast<std::size_t>(letter.reason);
   if (worker != nullptr) detail::WorkerCounters::add(worker->counters().dead_letters[reason]);
   std::lock_guard lock(dead_letters_mutex_);
-  if (worker == nullptr) ++outside_dead_letters_[reason];
+  if (worker == nullptr) ++external_dead_letters_[reason];
   if (options_.dead_letters_kept == 0) return;
   if (dead_letters_.size() < options_.dead_letters_kept) {
     dead_letters_.push_back(std::move(letter));
@@ -453,7 +455,7 @@ std::vector<DeadLetter> Runtime::dead_letters() const {
 }
 
 bool Runtime::is_alive(ActorId id) const {
-  const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
+  const detail::ActorCell* cell = id ? table_.find(id.slot) : nullptr;
   return cell != nullptr && cell->generation.load(std::memory_order_acquire) == id.generation;
 }
 
@@ -466,9 +468,9 @@ std::string Runtime::name_of(ActorId id) const {
 
 void Runtime::report(const detail::SlowTurn& turn) const {
   const ValueType* message = turn.held.message != nullptr ? turn.held.message->value : nullptr;
-  std::string during = message != nullptr                          ? fmt::format("handling {}", message->name)
-                       : turn.held.message == &detail::kStartOrder ? "in on_start()"
-                                                                   : "in on_stop()";
+  std::string during = message != nullptr                            ? fmt::format("handling {}", message->name)
+                       : turn.held.message == &detail::kStartMessage ? "in on_start()"
+                                                                     : "in on_stop()";
   std::string who = fmt::format("{} {}@{} {}", detail::class_name(turn.held.class_number), name_of(turn.held.actor),
                                 options_.node_name, during);
   auto milliseconds = turn.lasted / 1ms;
@@ -479,11 +481,11 @@ void Runtime::report(const detail::SlowTurn& turn) const {
 }
 
 MailboxSize Runtime::mailbox_size(ActorId id) const {
-  const detail::Cell* cell = id ? table_.find(id.slot) : nullptr;
+  const detail::ActorCell* cell = id ? table_.find(id.slot) : nullptr;
   if (cell == nullptr || cell->generation.load(std::memory_order_acquire) != id.generation) return {};
-  std::uint64_t foreign = cell->foreign.load(std::memory_order_relaxed);
-  return {foreign / detail::kForeignMessage + cell->queued.load(std::memory_order_relaxed),
-          ((foreign & detail::kForeignUnitsMask) + cell->queued_units.load(std::memory_order_relaxed)) *
+  std::uint64_t foreign = cell->cross_worker.load(std::memory_order_relaxed);
+  return {foreign / detail::kCrossWorkerMessage + cell->queued.load(std::memory_order_relaxed),
+          ((foreign & detail::kCrossWorkerUnitsMask) + cell->queued_units.load(std::memory_order_relaxed)) *
               detail::Envelope::kChargeUnit};
 }
 
@@ -491,13 +493,13 @@ RuntimeStats Runtime::stats() const {
   RuntimeStats stats;
   stats.slow_handlers = watchdog_.slow_turns();
   stats.slowest_handler = watchdog_.longest();
-  std::uint64_t spawned = outside_spawned_.load(std::memory_order_relaxed);
+  std::uint64_t spawned = external_spawned_.load(std::memory_order_relaxed);
   std::uint64_t ended = 0;
   for (const auto& worker : workers_) {
     const detail::WorkerCounters& counters = worker->counters();
     stats.turns += counters.turns.load(std::memory_order_relaxed);
     stats.crashes += counters.crashes.load(std::memory_order_relaxed);
-    stats.given_away += counters.given_away.load(std::memory_order_relaxed);
+    stats.migrations += counters.migrations.load(std::memory_order_relaxed);
     spawned += counters.spawned.load(std::memory_order_relaxed);
     ended += counters.ended.load(std::memory_order_relaxed);
     for (std::size_t i = 0; i < kDeadLetterReasons; ++i)
@@ -505,7 +507,7 @@ RuntimeStats Runtime::stats() const {
   }
   stats.actors = spawned - std::min(spawned, ended);
   std::lock_guard lock(dead_letters_mutex_);
-  for (std::size_t i = 0; i < kDeadLetterReasons; ++i) stats.dead_letters[i] += outside_dead_letters_[i];
+  for (std::size_t i = 0; i < kDeadLetterReasons; ++i) stats.dead_letters[i] += external_dead_letters_[i];
   return stats;
 }
 

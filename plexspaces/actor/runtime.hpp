@@ -19,15 +19,15 @@
 #include <vector>
 
 #include "plexspaces/actor/actor_ref.hpp"
-#include "plexspaces/actor/cell_table.hpp"
-#include "plexspaces/actor/class_names.hpp"
-#include "plexspaces/actor/dead_letter.hpp"
-#include "plexspaces/actor/directory.hpp"
 #include "plexspaces/actor/facet.hpp"
+#include "plexspaces/actor/lifecycle/cell_table.hpp"
+#include "plexspaces/actor/lifecycle/class_names.hpp"
+#include "plexspaces/actor/lifecycle/directory.hpp"
+#include "plexspaces/actor/message/dead_letter.hpp"
 #include "plexspaces/actor/options.hpp"
+#include "plexspaces/actor/scheduler/watchdog.hpp"
+#include "plexspaces/actor/scheduler/worker.hpp"
 #include "plexspaces/actor/types.hpp"
-#include "plexspaces/actor/watchdog.hpp"
-#include "plexspaces/actor/worker.hpp"
 #include "plexspaces/base/check.hpp"
 #include "plexspaces/env/executor.hpp"
 
@@ -38,7 +38,7 @@ struct RuntimeStats {
   std::uint64_t turns = 0;
   std::uint64_t crashes = 0;
   std::uint64_t actors = 0;         // alive
-  std::uint64_t given_away = 0;     // moves between workers
+  std::uint64_t migrations = 0;     // moves between workers
   std::uint64_t slow_handlers = 0;  // turns, and parts of turns between waits, longer than slow_handler_after
   Duration slowest_handler{};       // the longest of these
   std::array<std::uint64_t, kDeadLetterReasons> dead_letters{};
@@ -142,10 +142,11 @@ class Runtime {
   // For the library.
   void log(const std::string& line) const { log_(line); }
   template <class A, class... Args>
-  Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args);
+  Result<ActorRef<A>> spawn_on(detail::Worker& worker, detail::ActorCell* parent, Args&&... args);
   template <class A, class... Args>
-  Result<ActorRef<A>> spawn_on_with(detail::Worker& worker, detail::Cell* parent, SpawnOptions options, Args&&... args);
-  const detail::MailboxKind& mailbox_kind(const detail::Cell& cell) const {
+  Result<ActorRef<A>> spawn_on_with(detail::Worker& worker, detail::ActorCell* parent, SpawnOptions options,
+                                    Args&&... args);
+  const detail::MailboxKind& mailbox_kind(const detail::ActorCell& cell) const {
     return mailbox_kinds_[cell.mailbox.load(std::memory_order_acquire)];
   }
   std::uint32_t message_units_max() const { return message_units_max_; }          // of Envelope::kChargeUnit
@@ -154,8 +155,8 @@ class Runtime {
   Status tell_within(ActorId to, detail::Envelope* envelope, Duration within);    // from outside; takes it
   Status send_and_wait(ActorId to, detail::Envelope* envelope, Duration within);  // takes it
   Status send(ActorId to, detail::Envelope* envelope);
-  void answer_from_outside(const detail::Envelope& request, Error error);  // to the actor that has asked
-  void send_reply_from_outside(detail::Envelope* reply);                   // to an actor; takes it
+  void answer_from_external(const detail::Envelope& request, Error error);  // to the actor that has asked
+  void send_reply_from_external(detail::Envelope* reply);                   // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
   bool ending() const { return ending_; }  // in end_actors()
   const RequestContextPtr& default_request() const { return default_request_; }
@@ -180,17 +181,17 @@ class Runtime {
   };
 
   template <class A, class Configure, class... Args>
-  Result<ActorRef<A>> begin_on(detail::Worker& worker, detail::Cell* parent, Configure configure, Args&&... args);
-  Result<detail::Cell*> new_outside_cell();
-  void return_outside_cell(detail::Cell& cell);
+  Result<ActorRef<A>> begin_on(detail::Worker& worker, detail::ActorCell* parent, Configure configure, Args&&... args);
+  Result<detail::ActorCell*> new_external_cell();
+  void return_external_cell(detail::ActorCell& cell);
   Result<ActorId> activation_of(const ActorKey& key);
   Result<std::uint8_t> mailbox_number(const MailboxOptions& options);
-  bool too_many_offers(const detail::Cell& receiver) const;
+  bool too_many_offers(const detail::ActorCell& receiver) const;
   Status reserve_name(const std::string& name, const void* tag);
   void publish_name(const std::string& name, ActorId id);
   void release_name(const std::string& name);
   Result<ActorId> find_name(std::string_view name, const void* tag) const;
-  void start_outside_cell(detail::Cell& cell, Actor* actor, std::uint8_t mailbox, std::string name);
+  void start_external_cell(detail::ActorCell& cell, Actor* actor, std::uint8_t mailbox, std::string name);
   void count_dead_letter(detail::Worker* worker, DeadLetter letter);
   Error end_error() const;  // to the asker of an actor that ends, or has ended
   void report(const detail::SlowTurn& turn) const;
@@ -220,10 +221,10 @@ class Runtime {
   std::mutex mailboxes_mutex_;
   std::vector<MailboxOptions> mailbox_options_;  // of the numbers from 1
 
-  std::mutex outside_mutex_;
-  detail::Cell* outside_cells_ = nullptr;
+  std::mutex external_mutex_;
+  detail::ActorCell* external_cells_ = nullptr;
   std::size_t next_worker_ = 0;
-  std::atomic<std::uint64_t> outside_spawned_{0};
+  std::atomic<std::uint64_t> external_spawned_{0};
 
   struct Name {
     ActorId id;
@@ -233,7 +234,7 @@ class Runtime {
   std::map<std::string, Name, std::less<>> names_;
 
   mutable std::mutex dead_letters_mutex_;
-  std::array<std::uint64_t, kDeadLetterReasons> outside_dead_letters_{};  // counted outside every worker
+  std::array<std::uint64_t, kDeadLetterReasons> external_dead_letters_{};  // counted outside every worker
   std::vector<DeadLetter> dead_letters_;
   std::size_t dead_letters_next_ = 0;
 };
@@ -242,14 +243,14 @@ namespace detail {
 
 /// Constructs an actor of class `A` in the cell's memory.
 template <class A, class... Args>
-Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
+Actor* construct_actor(Worker* worker, ActorCell& cell, Args&&... args) {
   void* memory = Worker::allocate_actor(worker, cell, sizeof(A), alignof(A));
   try {
     A* actor = ::new (memory) A(std::forward<Args>(args)...);
     PLX_CHECK(static_cast<void*>(static_cast<Actor*>(actor)) == memory, "a behaviour is the first base of its actor");
     cell.class_number.store(class_number<A>(), std::memory_order_relaxed);
-    if constexpr (has_on_start<A>()) cell.flags |= Cell::kStartHook;
-    if constexpr (has_on_stop<A>()) cell.flags |= Cell::kStopHook;
+    if constexpr (has_on_start<A>()) cell.flags |= ActorCell::kStartHook;
+    if constexpr (has_on_stop<A>()) cell.flags |= ActorCell::kStopHook;
     return actor;
   } catch (...) {
     Worker::free_actor_memory(worker, cell);
@@ -260,14 +261,14 @@ Actor* construct_actor(Worker* worker, Cell& cell, Args&&... args) {
 }  // namespace detail
 
 template <class A, class... Args>
-Result<ActorRef<A>> Runtime::spawn_on_with(detail::Worker& worker, detail::Cell* parent, SpawnOptions options,
+Result<ActorRef<A>> Runtime::spawn_on_with(detail::Worker& worker, detail::ActorCell* parent, SpawnOptions options,
                                            Args&&... args) {
   PLX_TRY(mailbox, mailbox_number(options.mailbox));
   if (!options.name.empty()) PLX_TRY_STATUS(reserve_name(options.name, &detail::kTypeTag<A>));
   ReservedName reserved(*this, std::move(options.name));
   return begin_on<A>(
       worker, parent,
-      [&](detail::Cell& cell) {
+      [&](detail::ActorCell& cell) {
         std::string name = reserved.take();
         if (!name.empty()) publish_name(name, cell.id());
         detail::Worker::configure(cell, mailbox, std::move(name));
@@ -276,15 +277,15 @@ Result<ActorRef<A>> Runtime::spawn_on_with(detail::Worker& worker, detail::Cell*
 }
 
 template <class A, class... Args>
-Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::Cell* parent, Args&&... args) {
-  return begin_on<A>(worker, parent, [](detail::Cell&) {}, std::forward<Args>(args)...);
+Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::ActorCell* parent, Args&&... args) {
+  return begin_on<A>(worker, parent, [](detail::ActorCell&) {}, std::forward<Args>(args)...);
 }
 
 // `configure` is called with the cell before it can be reached.
 template <class A, class Configure, class... Args>
-Result<ActorRef<A>> Runtime::begin_on(detail::Worker& worker, detail::Cell* parent, Configure configure,
+Result<ActorRef<A>> Runtime::begin_on(detail::Worker& worker, detail::ActorCell* parent, Configure configure,
                                       Args&&... args) {
-  detail::Cell* cell = worker.new_cell();
+  detail::ActorCell* cell = worker.new_cell();
   if (cell == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
   Actor* actor;
   try {
@@ -311,16 +312,16 @@ Result<ActorRef<A>> Runtime::spawn(SpawnOptions options, Args&&... args) {
   PLX_TRY(mailbox, mailbox_number(options.mailbox));
   if (!options.name.empty()) PLX_TRY_STATUS(reserve_name(options.name, &detail::kTypeTag<A>));
   ReservedName reserved(*this, std::move(options.name));
-  PLX_TRY(cell, new_outside_cell());
+  PLX_TRY(cell, new_external_cell());
   Actor* actor;
   try {
     actor = detail::construct_actor<A>(nullptr, *cell, std::forward<Args>(args)...);
   } catch (...) {
-    return_outside_cell(*cell);
+    return_external_cell(*cell);
     throw;
   }
   ActorId id = cell->id();
-  start_outside_cell(*cell, actor, mailbox, reserved.take());
+  start_external_cell(*cell, actor, mailbox, reserved.take());
   return ActorRef<A>(node_id_, id);
 }
 

@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "plexspaces/actor/actor.hpp"
-#include "plexspaces/actor/class_names.hpp"
+#include "plexspaces/actor/lifecycle/class_names.hpp"
 #include "plexspaces/actor/stateful.hpp"
 #include "plexspaces/base/error.hpp"
 #include "plexspaces/codec/description.hpp"

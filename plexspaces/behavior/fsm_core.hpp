@@ -11,7 +11,7 @@
 
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/timer.hpp"
+#include "plexspaces/actor/scheduler/timer.hpp"
 #include "plexspaces/codec/description.hpp"
 
 namespace plexspaces::detail {

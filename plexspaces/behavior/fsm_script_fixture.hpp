@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-#include "plexspaces/actor/mailbox.hpp"
+#include "plexspaces/actor/mailbox/mailbox.hpp"
 #include "plexspaces/env/time.hpp"
 
 namespace plexspaces::fsm_script {

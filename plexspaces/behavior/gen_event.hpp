@@ -15,7 +15,7 @@
 
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/message.hpp"
+#include "plexspaces/actor/message/message.hpp"
 #include "plexspaces/behavior/event_handlers.hpp"
 #include "plexspaces/codec/description.hpp"
 

@@ -19,7 +19,7 @@
 
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/message.hpp"
+#include "plexspaces/actor/message/message.hpp"
 #include "plexspaces/behavior/fsm_core.hpp"
 #include "plexspaces/codec/description.hpp"
 

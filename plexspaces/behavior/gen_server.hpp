@@ -8,7 +8,7 @@
 
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/message.hpp"
+#include "plexspaces/actor/message/message.hpp"
 
 namespace plexspaces {
 

@@ -271,7 +271,7 @@ TEST_F(DeskTest, HibernationFreesWhatTheRecordDoesNotUse) {
   std::size_t before = record();
   EXPECT_EQ(before, sizeof(detail::Extras));  // for the turn that waits
   tell("use");
-  EXPECT_GT(record(), before + sizeof(detail::ActorTimers) + sizeof(detail::ExitLists));
+  EXPECT_GT(record(), before + sizeof(detail::ActorTimers) + sizeof(detail::ExitLinks));
   tell("hibernate");
   EXPECT_EQ(notes_.back(), "hibernates");
   // That numbers of timers are never used again is remembered; no list of monitors is left.
@@ -308,7 +308,7 @@ TEST_F(DeskTest, OfAnActorThatUsesNothingMoreNoRecordIsLeft) {
   auto watcher = *runtime_.spawn<Watcher>("");
   EXPECT_EQ(ask(watcher, RecordBytes{}), 0u);
   EXPECT_TRUE(ask(watcher, Tell{"watch"}));
-  EXPECT_EQ(ask(watcher, RecordBytes{}), sizeof(detail::Extras) + sizeof(detail::ExitLists));
+  EXPECT_EQ(ask(watcher, RecordBytes{}), sizeof(detail::Extras) + sizeof(detail::ExitLinks));
   EXPECT_TRUE(ask(watcher, Tell{"hibernate"}));
   EXPECT_EQ(ask(watcher, RecordBytes{}), 0u);
   EXPECT_TRUE(ask(watcher, Tell{"watch"}));
@@ -351,7 +351,7 @@ TEST_F(MovingDeskTest, AnIdleTimeoutMovesWithItsActor) {
   pass(11s);
   EXPECT_EQ(notes.size(), 8u);
   EXPECT_EQ(notes.back(), "silence");
-  EXPECT_GT(runtime_.stats().given_away, 4u);
+  EXPECT_GT(runtime_.stats().migrations, 4u);
 }
 
 }  // namespace

@@ -8,7 +8,7 @@
 namespace plexspaces {
 namespace {
 
-constexpr std::string_view kOrder = R"(message Order
+constexpr std::string_view kSystem = R"(message Order
   1 sku string
   2 reserved
   3 quantity required int32
@@ -23,14 +23,14 @@ enum Color
 )";
 
 std::string changed(std::string_view from, std::string_view to) {
-  std::string text(kOrder);
+  std::string text(kSystem);
   std::size_t at = text.find(from);
   EXPECT_NE(at, std::string::npos) << from;
   return text.replace(at, from.size(), to);
 }
 
 std::string verdict(std::string_view from, std::string_view to) {
-  Status status = check_compatible(kOrder, changed(from, to));
+  Status status = check_compatible(kSystem, changed(from, to));
   return status ? "compatible" : status.error().message();
 }
 
@@ -109,15 +109,15 @@ TEST(CompatibilityTest, ChangesThatLoseStoredBytesAreNamed) {
 TEST(CompatibilityTest, ANestedTypeMayHaveAnotherNameButNotAnotherShape) {
   std::string renamed = changed("list message Line", "list message Item");
   renamed.replace(renamed.find("message Line"), 12, "message Item");
-  EXPECT_TRUE(check_compatible(kOrder, renamed).has_value());
+  EXPECT_TRUE(check_compatible(kSystem, renamed).has_value());
   renamed.replace(renamed.rfind("sku string"), 10, "sku int64\n");
-  EXPECT_FALSE(check_compatible(kOrder, renamed).has_value());
+  EXPECT_FALSE(check_compatible(kSystem, renamed).has_value());
 }
 
 TEST(CompatibilityTest, OtherTextIsRefused) {
   for (std::string_view text : {"", "Order", "message Order\n  x sku string\n", "message Order\n  1 sku\n",
                                 "message Order\n  1 a string\n  1 b string\n", "  1 sku string\n"}) {
-    Status status = check_compatible(text, kOrder);
+    Status status = check_compatible(text, kSystem);
     ASSERT_FALSE(status.has_value()) << text;
     EXPECT_EQ(status.error().domain(), kErrorBadDescription);
   }

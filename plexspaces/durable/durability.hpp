@@ -9,8 +9,8 @@
 #include <unordered_map>
 
 #include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/durable/commit_queue.hpp"
 #include "plexspaces/durable/options.hpp"
-#include "plexspaces/durable/store_lane.hpp"
 #include "plexspaces/env/clock.hpp"
 #include "plexspaces/store/store.hpp"
 
@@ -27,7 +27,7 @@ struct DurabilityStats {
 /// What the durable actors of a runtime share: the store's lane, the count of the outbox, the failure of the store.
 ///
 ///     input -> known? -> answer again
-///           `-> handler -> { state, outcome, outbox } -> StoreLane -> one sync -> reply, messages, acknowledgement
+///           `-> handler -> { state, outcome, outbox } -> CommitQueue -> one sync -> reply, messages, acknowledgement
 ///
 /// Guarantees
 ///  - An answer that a caller has seen is that of a committed turn (the output gate; INV-J1, INV-J5).
@@ -71,7 +71,7 @@ class Durability {
   void outbox_loaded(const ActorKey& sender, std::size_t messages);
 
   Runtime& runtime_;
-  StoreLane lane_;
+  CommitQueue lane_;
   env::Clock& clock_;
   std::atomic<std::int64_t> outbox_pending_{0};
   std::mutex recovered_mutex_;

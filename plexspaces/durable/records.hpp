@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "plexspaces/actor/envelope.hpp"
+#include "plexspaces/actor/message/envelope.hpp"
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/bytes.hpp"
 #include "plexspaces/codec/codec.hpp"

@@ -23,7 +23,7 @@ class Worker {
 
   /// True when another thread has left work since run_batch() looked. Asked between announcing the park and parking, so
   /// that no wake-up is lost. Threads: any.
-  virtual bool has_foreign_work() const = 0;
+  virtual bool has_cross_worker_work() const = 0;
 };
 
 /// Runs workers and blocking work. Used per batch, never per message.
@@ -49,7 +49,7 @@ class Executor {
   virtual void stop() = 0;
 
   /// Makes worker `index` run soon, when it is parked. Cheap when it is not. Call it after the work is visible through
-  /// has_foreign_work(), stored by a sequentially consistent or read-modify-write operation. Threads: any.
+  /// has_cross_worker_work(), stored by a sequentially consistent or read-modify-write operation. Threads: any.
   virtual void wake(std::size_t index) = 0;
 
   /// Runs `work` where blocking is allowed (files, libraries that wait, long computations); it does not throw.

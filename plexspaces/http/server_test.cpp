@@ -30,7 +30,7 @@ using testing::StartsWith;
 
 struct IdleWorker final : env::Worker {
   TimePoint run_batch(TimePoint) override { return kNever; }
-  bool has_foreign_work() const override { return false; }
+  bool has_cross_worker_work() const override { return false; }
 };
 
 class ManualClock final : public env::Clock {

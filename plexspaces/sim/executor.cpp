@@ -69,7 +69,7 @@ void SimExecutor::look() {
 }
 
 bool SimExecutor::wants_to_run(const Driven& driven) const {
-  return driven.woken || driven.due <= world_.clock.now() || driven.worker->has_foreign_work();
+  return driven.woken || driven.due <= world_.clock.now() || driven.worker->has_cross_worker_work();
 }
 
 void SimExecutor::note(Choice choice, std::size_t index) {

@@ -26,7 +26,7 @@ class QueueWorker final : public env::Worker {
     if (!queue.empty()) return now;
     return due.value_or(kNever);
   }
-  bool has_foreign_work() const override { return false; }
+  bool has_cross_worker_work() const override { return false; }
 
   std::deque<std::function<void()>> queue;
   std::optional<TimePoint> due;

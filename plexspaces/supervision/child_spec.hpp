@@ -6,7 +6,7 @@
 #include <optional>
 #include <string>
 
-#include "plexspaces/actor/mailbox.hpp"
+#include "plexspaces/actor/mailbox/mailbox.hpp"
 #include "plexspaces/codec/description.hpp"
 #include "plexspaces/env/time.hpp"
 

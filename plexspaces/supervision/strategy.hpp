@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "plexspaces/actor/exit.hpp"
+#include "plexspaces/actor/lifecycle/exit.hpp"
 #include "plexspaces/supervision/child_spec.hpp"
 
 namespace plexspaces {

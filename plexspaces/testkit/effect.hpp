@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "plexspaces/actor/actor_id.hpp"
-#include "plexspaces/actor/exit.hpp"
-#include "plexspaces/actor/message.hpp"
-#include "plexspaces/actor/reply_to.hpp"
-#include "plexspaces/actor/timer.hpp"
+#include "plexspaces/actor/lifecycle/exit.hpp"
+#include "plexspaces/actor/message/message.hpp"
+#include "plexspaces/actor/scheduler/timer.hpp"
+#include "plexspaces/actor/turn/reply_to.hpp"
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/env/time.hpp"
 

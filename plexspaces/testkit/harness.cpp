@@ -8,9 +8,9 @@
 #include <fmt/format.h>
 
 #include "plexspaces/actor/errors.hpp"
-#include "plexspaces/actor/orders.hpp"
+#include "plexspaces/actor/message/system_message.hpp"
 #include "plexspaces/actor/recorder.hpp"
-#include "plexspaces/actor/timer_wheel.hpp"
+#include "plexspaces/actor/scheduler/timer_wheel.hpp"
 
 namespace plexspaces::testkit {
 
@@ -76,7 +76,7 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
   void signalled(ActorId to, EnvelopePtr order) override {
     using namespace plexspaces::detail;
     if (order->type == &message_info<Down>()) return down(to, order->payload_as<Down>());
-    if (order->type == &kExitOrder) {
+    if (order->type == &kExitMessage) {
       auto& signal = order->payload_as<ExitSignal>();
       if (signal.refused) return;
       if (signal.from != harness_.id_) harness_.links_.erase(signal.link);
@@ -86,19 +86,19 @@ class HarnessBase::Recording final : public plexspaces::detail::Recorder {
            .reason = signal.reason});
       return;
     }
-    auto& watch = order->payload_as<WatchOrder>();
+    auto& watch = order->payload_as<WatchMessage>();
     bool subject = watch.from == harness_.id_;
     TurnEffect effect{.by = watch.from, .to = to};
-    if (order->type == &kMonitorOrder) {
+    if (order->type == &kMonitorMessage) {
       effect.kind = TurnEffect::Kind::kMonitor;
       effect.monitor = {watch.id};
       if (subject) harness_.monitors_.emplace(watch.id, to);
-    } else if (order->type == &kDemonitorOrder) {
+    } else if (order->type == &kDemonitorMessage) {
       if (harness_.ended_) return;  // part of its end
       effect.kind = TurnEffect::Kind::kDemonitor;
       effect.monitor = {watch.id};
       if (subject) harness_.monitors_.erase(watch.id);
-    } else if (order->type == &kLinkOrder) {
+    } else if (order->type == &kLinkMessage) {
       effect.kind = TurnEffect::Kind::kLink;
       if (subject) harness_.links_.emplace(watch.id, to);
     } else {
@@ -194,8 +194,8 @@ std::string HarnessBase::name_of(ActorId id) const {
 void HarnessBase::begin(ActorId id) {
   id_ = id;
   static_cast<void>(
-      world_->runtime().send(id, plexspaces::detail::make_watch_order(nullptr, plexspaces::detail::kMonitorOrder,
-                                                                      {~std::uint64_t{0}, kTest, id})));
+      world_->runtime().send(id, plexspaces::detail::make_watch_message(nullptr, plexspaces::detail::kMonitorMessage,
+                                                                        {~std::uint64_t{0}, kTest, id})));
 }
 
 Result<TurnEffects> HarnessBase::started() {
@@ -288,13 +288,14 @@ void HarnessBase::tell_of_end(ActorId who, const ExitReason& reason) {
   Runtime& runtime = world_->runtime();
   std::erase_if(monitors_, [&](const auto& monitor) {
     if (monitor.second != who) return false;
-    static_cast<void>(runtime.send(id_, plexspaces::detail::make_down_order(nullptr, {{monitor.first}, who, reason})));
+    static_cast<void>(
+        runtime.send(id_, plexspaces::detail::make_down_message(nullptr, {{monitor.first}, who, reason})));
     return true;
   });
   std::erase_if(links_, [&](const auto& link) {
     if (link.second != who) return false;
     static_cast<void>(runtime.send(
-        id_, plexspaces::detail::make_exit_order(nullptr, {.from = who, .reason = reason, .link = link.first})));
+        id_, plexspaces::detail::make_exit_message(nullptr, {.from = who, .reason = reason, .link = link.first})));
     return true;
   });
 }
@@ -307,7 +308,7 @@ TurnEffects HarnessBase::end_of(ActorId who, ExitReason reason) {
 
 TurnEffects HarnessBase::exit(ExitReason reason, ActorId from) {
   static_cast<void>(world_->runtime().send(
-      id_, plexspaces::detail::make_exit_order(nullptr, {.from = from, .reason = std::move(reason)})));
+      id_, plexspaces::detail::make_exit_message(nullptr, {.from = from, .reason = std::move(reason)})));
   return run();
 }
 

@@ -16,7 +16,7 @@
 
 #include "plexspaces/actor/actor_ref.hpp"
 #include "plexspaces/actor/context.hpp"
-#include "plexspaces/actor/exit.hpp"
+#include "plexspaces/actor/lifecycle/exit.hpp"
 #include "plexspaces/testkit/effect.hpp"
 #include "plexspaces/testkit/test_runtime.hpp"
 

@@ -7,7 +7,7 @@
 
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
-#include "plexspaces/actor/timer_wheel.hpp"
+#include "plexspaces/actor/scheduler/timer_wheel.hpp"
 #include "plexspaces/base/check.hpp"
 
 namespace plexspaces::testkit {

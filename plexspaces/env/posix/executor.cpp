@@ -117,7 +117,7 @@ void PosixExecutor::Impl::park(Lane& lane, TimePoint due) {
   TimePoint spin_until = std::min(due, real_now() + options.spin);
   while (real_now() < spin_until) {
     for (int i = 0; i < 16; ++i) {
-      if (lane.worker->has_foreign_work()) return;
+      if (lane.worker->has_cross_worker_work()) return;
       relax();
     }
     if (io_used && lane.io.poll() > 0) return;
@@ -125,7 +125,7 @@ void PosixExecutor::Impl::park(Lane& lane, TimePoint due) {
   // Announce first, then look once more: with wake()'s "store the work, then look at parked" one of the two sees the
   // other. Both sides are sequentially consistent.
   lane.parked.store(true, std::memory_order_seq_cst);
-  if (!lane.worker->has_foreign_work() && !stopping.load(std::memory_order_seq_cst)) {
+  if (!lane.worker->has_cross_worker_work() && !stopping.load(std::memory_order_seq_cst)) {
     if (due == kNever)
       lane.io.run_one();
     else

@@ -82,7 +82,7 @@ class HeldWorker final : public Worker {
     if (!std::exchange(held_, true)) gate_.job()();
     return kNever;
   }
-  bool has_foreign_work() const override { return false; }
+  bool has_cross_worker_work() const override { return false; }
 
  private:
   Gate& gate_;

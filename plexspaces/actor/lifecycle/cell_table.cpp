@@ -1,0 +1,48 @@
+#include "plexspaces/actor/lifecycle/cell_table.hpp"
+
+#include <memory>
+#include <new>
+
+namespace plexspaces::detail {
+
+CellTable::CellTable(std::size_t cells_max)
+    : chunks_max_((cells_max + kChunkCells - 1) / kChunkCells), chunks_(new std::atomic<ActorCell*>[chunks_max_]()) {}
+
+CellTable::~CellTable() {
+  for (std::size_t i = 0; i < chunk_count_; ++i)
+    ::operator delete(chunks_[i].load(std::memory_order_relaxed), std::align_val_t(alignof(ActorCell)));
+}
+
+ActorCell* CellTable::find(std::uint32_t slot) const {
+  std::size_t chunk = slot >> kChunkBits;
+  if (chunk >= chunks_max_) return nullptr;
+  ActorCell* cells = chunks_[chunk].load(std::memory_order_acquire);
+  return cells == nullptr ? nullptr : &cells[slot & (kChunkCells - 1)];
+}
+
+void CellTable::give_chunk(ActorCell* cells) {
+  std::lock_guard lock(mutex_);
+  free_chunks_.push_back(cells);
+}
+
+ActorCell* CellTable::take_chunk() {
+  std::lock_guard lock(mutex_);
+  if (!free_chunks_.empty()) {
+    ActorCell* chunk = free_chunks_.back();
+    free_chunks_.pop_back();
+    return chunk;
+  }
+  if (chunk_count_ == chunks_max_) return nullptr;
+  auto* cells =
+      static_cast<ActorCell*>(::operator new(sizeof(ActorCell) * kChunkCells, std::align_val_t(alignof(ActorCell))));
+  for (std::size_t i = 0; i < kChunkCells; ++i) {
+    ActorCell* cell = ::new (cells + i) ActorCell;
+    cell->slot = static_cast<std::uint32_t>(chunk_count_ << kChunkBits | i);
+    cell->run_next = i + 1 < kChunkCells ? cells + i + 1 : nullptr;
+  }
+  // release: cell() of another thread must see the cells constructed.
+  chunks_[chunk_count_++].store(cells, std::memory_order_release);
+  return cells;
+}
+
+}  // namespace plexspaces::detail

@@ -1,0 +1,52 @@
+// All cells of a runtime, by slot.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "plexspaces/actor/lifecycle/actor_cell.hpp"
+
+namespace plexspaces::detail {
+
+/// Chunks of cells that never move and are never freed before the runtime. Threads: any.
+class CellTable {
+ public:
+  explicit CellTable(std::size_t cells_max);
+  CellTable(const CellTable&) = delete;
+  ~CellTable();
+
+  static constexpr std::size_t kChunkBits = 12;
+  static constexpr std::size_t kChunkCells = std::size_t{1} << kChunkBits;
+
+  /// `slot` is one that some actor id of this runtime has.
+  ActorCell& cell(std::uint32_t slot) const {
+    return chunks_[slot >> kChunkBits].load(std::memory_order_acquire)[slot & (kChunkCells - 1)];
+  }
+  /// @returns the cell, or null for a slot that was never used: an id that came from outside.
+  ActorCell* find(std::uint32_t slot) const;
+
+  /// @returns kChunkCells free cells, linked by run_next; null when cells_max is reached.
+  ActorCell* take_chunk();
+  /// Takes kChunkCells free cells back, linked by run_next.
+  void give_chunk(ActorCell* cells);
+
+  /// Calls `visit` for every cell. Only while nothing else uses the table.
+  template <class F>
+  void for_each(F visit) {
+    for (std::size_t i = 0; i < chunk_count_; ++i)
+      for (std::size_t j = 0; j < kChunkCells; ++j) visit(chunks_[i].load(std::memory_order_relaxed)[j]);
+  }
+
+ private:
+  const std::size_t chunks_max_;
+  std::unique_ptr<std::atomic<ActorCell*>[]> chunks_;
+  std::size_t chunk_count_ = 0;
+  std::vector<ActorCell*> free_chunks_;
+  std::mutex mutex_;
+};
+
+}  // namespace plexspaces::detail

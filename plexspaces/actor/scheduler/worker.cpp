@@ -1,0 +1,524 @@
+#include "plexspaces/actor/scheduler/worker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "plexspaces/actor/lifecycle/cell_table.hpp"
+#include "plexspaces/actor/message/system_message.hpp"
+#include "plexspaces/actor/runtime.hpp"
+
+namespace plexspaces::detail {
+
+namespace {
+
+constexpr std::size_t kCostlyWindows = 2;    // in a row until actors are given away
+constexpr std::size_t kGiveMax = 32;         // actors given away at once
+constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
+constexpr std::size_t kTurnsPerLook = 64;
+constexpr std::size_t kCarefulBatches = 1'000;  // after a batch that took twice its time
+
+void push_back(Envelope*& head, Envelope*& tail, Envelope* envelope) {
+  envelope->next = nullptr;
+  if (head != nullptr)
+    tail->next = envelope;
+  else
+    head = envelope;
+  tail = envelope;
+}
+
+}  // namespace
+
+thread_local constinit Worker* Worker::current_worker_ = nullptr;
+
+Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
+    : runtime_(runtime),
+      table_(runtime.table_),
+      options_(runtime.options()),
+      index_(index),
+      messages_max_(runtime.mailbox_kinds_[0].messages_max),
+      units_max_(runtime.mailbox_kinds_[0].units_max),
+      now_(now),
+      last_correlation_(std::uint64_t{index} << 56),
+      pool_(runtime.depot_),
+      timers_(now),
+      recorder_(options_.recorder) {
+  moves_in_ = options_.move_every_turns;
+  if (options_.pick || moves_in_ > 0) unusual_ |= kSteered;
+  if (recorder_ != nullptr) effects_ = &recorded_;
+}
+
+Worker::~Worker() = default;
+
+// ---- the batch -----------------------------------------------------------------------------------------------------
+
+TimePoint Worker::run_batch(TimePoint now) {
+  Worker* outer = std::exchange(current_worker_, this);
+  now_ = now;
+  take_cross_worker();
+  timers_.advance(now, this);
+  turns_in_batch_ = 0;
+  next_look_ = std::min(kTurnsBeforeLook, options_.turns_per_run);
+  if (careful_batches_ > 0 && --careful_batches_ == 0) unusual_ &= static_cast<std::uint8_t>(~kCareful);
+  do {
+    ActorCell* cell = next_runnable();
+    if (cell == nullptr) break;
+    run(*cell);
+  } while (turns_in_batch_ < options_.turns_per_batch && !batch_is_over());
+  std::size_t turns = turns_in_batch_;
+  WorkerCounters::add(counters_.turns, turns);
+  consider_migration(now, turns);
+  current_worker_ = outer;
+  if (run_head_ != nullptr) return now;
+  if (runtime_.workers_.size() > 1) runtime_.hungry_worker_.store(index_, std::memory_order_relaxed);
+  return timers_.next_due();
+}
+
+Held Worker::held() const {
+  const ActorCell* cell = running_.seen();
+  if (cell == nullptr) return {};
+  return {counters_.turns.load(std::memory_order_relaxed), turns_in_batch_.seen(), cell->id(),
+          cell->class_number.load(std::memory_order_relaxed), running_message_.seen()};
+}
+
+bool Worker::has_cross_worker_work() const {
+  return wakes_.load(std::memory_order_seq_cst) != nullptr || adopted_.load(std::memory_order_seq_cst) != nullptr;
+}
+
+void Worker::schedule(ActorCell& cell) {
+  cell.flags |= ActorCell::kScheduled;
+  cell.run_next = nullptr;
+  if (run_head_ != nullptr)
+    run_tail_->run_next = &cell;
+  else
+    run_head_ = &cell;
+  run_tail_ = &cell;
+  ++runnable_;
+}
+
+void Worker::schedule_if_runnable(ActorCell& cell) {
+  if ((cell.flags & ActorCell::kScheduled) != 0) return;
+  bool system = cell.extras != nullptr && cell.extras->system_head != nullptr;
+  bool user = cell.head != nullptr && (cell.flags & ActorCell::kWaiting) == 0;
+  if (system || user || is_ending(cell)) schedule(cell);
+}
+
+// Takes it out of the run queue, wherever it is there. For what hardly ever happens.
+void Worker::unschedule(ActorCell& cell) {
+  ActorCell* before = nullptr;
+  for (ActorCell* at = run_head_; at != nullptr; before = std::exchange(at, at->run_next)) {
+    if (at != &cell) continue;
+    (before != nullptr ? before->run_next : run_head_) = cell.run_next;
+    if (run_tail_ == &cell) run_tail_ = before;
+    --runnable_;
+    break;
+  }
+  cell.flags &= ~ActorCell::kScheduled;
+}
+
+ActorCell* Worker::next_runnable() {
+  ActorCell* cell = run_head_;
+  if (cell == nullptr) return nullptr;
+  if (unusual_ != 0) [[unlikely]]
+    return next_in_unusual_times();
+  run_head_ = cell->run_next;
+  --runnable_;
+  return cell;
+}
+
+ActorCell* Worker::next_in_unusual_times() {
+  run_began_ = turns_in_batch_;
+  next_look_ = std::min(next_look_, run_began_ + kTurnsBeforeLook);
+  if (options_.pick) return pick_runnable();
+  ActorCell* cell = run_head_;
+  run_head_ = cell->run_next;
+  --runnable_;
+  return cell;
+}
+
+// As the simulator chooses; who crashes by its plan is not run.
+ActorCell* Worker::pick_runnable() {
+  while (run_head_ != nullptr) {
+    ActorCell* before = nullptr;
+    ActorCell* cell = run_head_;
+    for (std::size_t n = runnable_ > 1 ? options_.pick(runnable_) : 0; n > 0; --n)
+      before = std::exchange(cell, cell->run_next);
+    (before != nullptr ? before->run_next : run_head_) = cell->run_next;
+    if (run_tail_ == cell) run_tail_ = before;
+    --runnable_;
+    if (!options_.crash || !crashed_by_plan(*cell)) return cell;
+  }
+  return nullptr;
+}
+
+// @returns whether the cell, which is in no run queue, has crashed in place of its turn, or after it.
+bool Worker::crashed_by_plan(ActorCell& cell) {
+  constexpr std::string_view kWhat = "by the plan of the test";
+  if (ActorCell::is_list(cell.inbox.load(std::memory_order_relaxed))) drain(cell);
+  if (cell.head == nullptr || (cell.flags & (ActorCell::kWaiting | ActorCell::kStopping)) != 0) return false;
+  if (cell.extras != nullptr && (cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
+    return false;
+  Crash planned = options_.crash(*cell.actor, cell.extras != nullptr ? cell.extras->name : std::string_view());
+  if (planned == Crash::kNo) return false;
+  ++turns_in_batch_;
+  Envelope* envelope = (cell.flags & ActorCell::kOwnMailbox) != 0 ? take_own(cell) : take_head(cell);
+  if (planned == Crash::kBefore) {
+    crash(cell, envelope, kWhat);
+    release_envelope(&pool_, envelope);
+  } else {
+    turn(cell, envelope);
+    if ((cell.flags & ActorCell::kStopping) == 0) {
+      log_crash(cell, "after a turn", kWhat);
+      stop_crashed(cell, kWhat);
+    }
+  }
+  cell.flags |= ActorCell::kExiting;
+  if (!end_as_told(cell)) schedule(cell);
+  return true;
+}
+
+// Looks at the clock after 4, 16, 64 turns of the batch and every 64 from there, which cheap turns hardly feel. Costly
+// ones overrun the batch by up to 64 of them, once: the worker then counts anew in each run, until for long no batch
+// was that costly.
+bool Worker::look_at_clock() {
+#ifndef PLX_BUG_RUN_WITHOUT_TURN_BUDGET
+  if (turns_in_batch_ >= options_.turns_per_run) return true;
+#endif
+  Duration spent = runtime_.executor().now() - now_;
+  bool careful = (unusual_ & kCareful) != 0;
+  if (spent >= options_.batch_time_max) {
+#ifndef PLX_BUG_RUN_WITHOUT_TIME_BUDGET
+    if (careful || spent >= 2 * options_.batch_time_max) {
+      careful_batches_ = kCarefulBatches;
+      unusual_ |= kCareful;
+    }
+    return true;
+#endif
+  }
+  std::size_t turns = careful ? turns_in_batch_ - run_began_ : std::size_t{turns_in_batch_};
+  std::size_t step = turns < kTurnsPerLook ? 3 * turns : kTurnsPerLook;
+  if (careful && spent > Duration::zero()) {
+    auto left = static_cast<std::size_t>((options_.batch_time_max - spent).count());
+    step = std::clamp(turns * left / static_cast<std::size_t>(spent.count()), kTurnsBeforeLook,
+                      std::max(step, kTurnsBeforeLook));
+  }
+  next_look_ = std::min(turns_in_batch_ + step, options_.turns_per_run);
+  return false;
+}
+
+// Whether the run has no turn left for what comes next, else counts that. A run's first turn was counted as its run.
+inline bool Worker::quantum_is_spent(bool first) {
+  if (first) return false;
+  ++turns_in_batch_;
+  if (!batch_is_over()) [[likely]]
+    return false;
+  --turns_in_batch_;
+  // The batch is over too: who runs next has a share of its own.
+  next_look_ = turns_in_batch_;
+  return true;
+}
+
+// Runs the actor until it has nothing to do or its share is spent.
+void Worker::run(ActorCell& cell) {
+  ++turns_in_batch_;  // so that runs without a turn end the batch too
+  if ((cell.flags & ActorCell::kStopping) != 0 && end_as_told(cell)) [[unlikely]]
+    return;
+  enum : unsigned { kSystem = 1, kMessage = 2 };
+  unsigned done = 0;  // what this run has had
+  for (;;) {
+    if (cell.extras != nullptr && cell.extras->system_head != nullptr) [[unlikely]] {
+      if (quantum_is_spent(done == 0)) [[unlikely]]
+        return schedule(cell);
+      done |= kSystem;
+      Extras& extras = *cell.extras;
+      Envelope* envelope = extras.system_head;
+      extras.system_head = envelope->next;
+      system_turn(cell, envelope);
+    } else if (cell.head != nullptr && (cell.flags & (ActorCell::kWaiting | ActorCell::kOwnMailbox)) == 0) {
+      if (quantum_is_spent(done == 0)) [[unlikely]]
+        return schedule(cell);
+      done = kMessage;
+      turn(cell, take_head(cell));
+    } else {
+      Envelope* word = cell.inbox.load(std::memory_order_relaxed);
+      if (ActorCell::is_list(word)) {
+        drain(cell);
+        continue;
+      }
+      // acq_rel: who pushes after seeing kIdle must find everything this run wrote, and wakes us.
+      if (word == nullptr && !cell.inbox.compare_exchange_strong(word, ActorCell::idle(), std::memory_order_acq_rel))
+        continue;
+      if ((cell.flags & (ActorCell::kStopping | ActorCell::kOwnMailbox)) == 0) [[likely]] {
+        cell.flags &= ~ActorCell::kScheduled;
+        return;
+      }
+      if (!is_ending(cell)) {
+        if (quantum_is_spent(done == 0)) return schedule(cell);
+        bool may_take = (cell.flags & (ActorCell::kOwnMailbox | ActorCell::kWaiting)) == ActorCell::kOwnMailbox;
+        Envelope* envelope = may_take ? take_own(cell) : nullptr;
+        if (envelope == nullptr) {
+          cell.flags &= ~ActorCell::kScheduled;
+          return;
+        }
+        done = kMessage;
+        turn(cell, envelope);
+      }
+    }
+    if (is_ending(cell)) [[unlikely]] {
+      if (end_as_told(cell)) return;
+      continue;
+    }
+    if ((unusual_ & kSteered) != 0) [[unlikely]] {
+      if (options_.move_every_turns > 0 && --moves_in_ == 0) {
+        moves_in_ = options_.move_every_turns;
+        Worker& next = *runtime_.workers_[(index_ + 1u) % runtime_.workers_.size()];
+        if (&next != this && migrate(cell, next)) return;
+      }
+      if (options_.pick && done >= kMessage) return schedule(cell);  // the simulator chooses the actor of each turn
+    }
+  }
+}
+
+// ---- mailboxes -----------------------------------------------------------------------------------------------------
+
+void Worker::append(ActorCell& cell, Envelope* envelope) {
+  push_back(cell.head, cell.tail, envelope);
+  cell.queued.store(cell.queued.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) + envelope->charge,
+                          std::memory_order_relaxed);
+}
+
+Envelope* Worker::take_head(ActorCell& cell) {
+  Envelope* envelope = cell.head;
+  cell.head = envelope->next;
+  cell.queued.store(cell.queued.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) - envelope->charge,
+                          std::memory_order_relaxed);
+  return envelope;
+}
+
+void Worker::append_system(ActorCell& cell, Envelope* envelope) {
+  if (!envelope->is(Envelope::kReply) && is_peer_message(*envelope) && take_at_arrival(cell, envelope)) return;
+  Extras& extras = Worker::extras(cell);
+  push_back(extras.system_head, extras.system_tail, envelope);
+}
+
+Sent Worker::push_local(ActorCell& cell, Envelope* envelope) {
+#ifndef PLX_BUG_PUSH_BEFORE_DRAIN
+  // Before the first push to the plain list: see ActorCell.
+  if (ActorCell::is_list(cell.inbox.load(std::memory_order_relaxed))) [[unlikely]]
+    drain(cell);
+#endif
+  if (envelope->is(Envelope::kSystem)) [[unlikely]] {
+    append_system(cell, envelope);
+    if ((cell.flags & ActorCell::kScheduled) == 0) schedule(cell);
+    return Sent::kOk;
+  }
+  if ((cell.flags & (ActorCell::kStopping | ActorCell::kOwnMailbox)) != 0) [[unlikely]]
+    return push_own(cell, envelope);
+  if (is_full(cell, *envelope)) [[unlikely]]
+    return Sent::kFull;
+  append(cell, envelope);
+  if ((cell.flags & (ActorCell::kScheduled | ActorCell::kWaiting)) == 0) schedule(cell);
+  return Sent::kOk;
+}
+
+// The list in the inbox, oldest first.
+Envelope* Worker::take_inbox(ActorCell& cell) {
+  Envelope* newest = cell.inbox.exchange(nullptr, std::memory_order_acquire);
+  Envelope* oldest = nullptr;
+  std::uint64_t drained = 0;
+  while (newest != nullptr) {
+    Envelope* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    drained += kCrossWorkerMessage + newest->charge;
+    newest = next;
+  }
+  cell.cross_worker.fetch_sub(drained, std::memory_order_relaxed);
+  return oldest;
+}
+
+// Takes what others pushed to the end of the plain list.
+void Worker::drain(ActorCell& cell) {
+  bool own = (cell.flags & ActorCell::kOwnMailbox) != 0;
+  Envelope* oldest = own ? take_own_inbox(cell) : take_inbox(cell);
+  std::uint32_t generation = cell.generation.load(std::memory_order_relaxed);
+  while (oldest != nullptr) {
+    Envelope* next = oldest->next;
+    if (oldest->target_generation != generation)
+      dead_letter(runtime_, this, oldest, DeadLetterReason::kNoActor, {cell.slot, oldest->target_generation});
+    else if (oldest->is(Envelope::kSystem)) {
+      append_system(cell, oldest);
+      own = (cell.flags & ActorCell::kOwnMailbox) != 0;
+    } else if (own) [[unlikely]]
+      append_own(cell, oldest);
+    else
+      append(cell, oldest);
+    oldest = next;
+  }
+  if (own && kind_of(cell).overflow == Overflow::kDropOldest) drop_oldest(cell);
+}
+
+Sent Worker::push_cross_worker(Runtime& runtime, ActorCell& cell, ActorId to, Envelope* envelope) {
+  if (cell.generation.load(std::memory_order_acquire) != to.generation) return Sent::kGone;
+  const MailboxKind& kind = runtime.mailbox_kind(cell);
+  std::uint64_t charge = kCrossWorkerMessage + envelope->charge;
+  std::uint64_t before = cell.cross_worker.fetch_add(charge, std::memory_order_relaxed);
+  std::uint64_t messages = (before / kCrossWorkerMessage) + cell.queued.load(std::memory_order_relaxed);
+  std::uint64_t units = (before & kCrossWorkerUnitsMask) + cell.queued_units.load(std::memory_order_relaxed);
+  bool full = messages >= kind.messages_max || units + envelope->charge > kind.units_max;
+#ifdef PLX_BUG_MAILBOX_UNBOUNDED_ELSEWHERE
+  full = false;
+#endif
+  if (full && !envelope->is(Envelope::kSystem)) [[unlikely]] {
+    // With kDropOldest the home worker makes room when it takes what is on the way, or trim_inbox() does.
+    if (kind.overflow != Overflow::kDropOldest || envelope->charge > kind.units_max) {
+      cell.cross_worker.fetch_sub(charge, std::memory_order_relaxed);
+      return kind.overflow == Overflow::kDropNewest && !envelope->is(Envelope::kAsk) ? Sent::kDropped : Sent::kFull;
+    }
+  }
+  envelope->target_generation = to.generation;
+  Envelope* old = cell.inbox.load(std::memory_order_relaxed);
+  do {
+    if (old == ActorCell::closed()) {
+      cell.cross_worker.fetch_sub(charge, std::memory_order_relaxed);
+      return Sent::kGone;
+    }
+    envelope->next = ActorCell::is_list(old) ? old : nullptr;
+    // release: the drain must see the envelope. acquire, for `old` kIdle: see wake_home().
+  } while (!cell.inbox.compare_exchange_weak(old, envelope, std::memory_order_acq_rel, std::memory_order_relaxed));
+  if (old == ActorCell::idle()) wake_home(runtime, cell);
+  if (full && kind.overflow == Overflow::kDropOldest) [[unlikely]]
+    trim_inbox(runtime, cell, to, kind);
+  return Sent::kOk;
+}
+
+// The cell's inbox was idle and has something now. Whoever sets wake_pending puts the cell into the wake-ups of its
+// home, so the cell is in at most one such list. A worker that takes it out clears the flag first (acq_rel on both
+// sides), so what a later, unsuccessful setter pushed is visible to it.
+void Worker::wake_home(Runtime& runtime, ActorCell& cell) {
+  std::uint16_t home;
+  for (;;) {
+    if (cell.wake_pending.exchange(true, std::memory_order_acq_rel)) return;
+    home = cell.home.load(std::memory_order_acquire);
+    if (home < ActorCell::kInTransit) break;
+    // On the way to a new home, which runs it when it adopts it; or ended, and what was pushed was taken at the end.
+    // Meanwhile it may have arrived and gone idle again, and another pusher may have relied on the flag: look again.
+    cell.wake_pending.exchange(false, std::memory_order_acq_rel);
+    if (cell.home.load(std::memory_order_acquire) >= ActorCell::kInTransit) return;
+  }
+  Worker& worker = *runtime.workers_[home];
+  ActorCell* old = worker.wakes_.load(std::memory_order_relaxed);
+  do {
+    cell.wake_next = old;
+  } while (!worker.wakes_.compare_exchange_weak(old, &cell, std::memory_order_seq_cst, std::memory_order_relaxed));
+  if (old == nullptr) runtime.executor().wake(home);
+}
+
+void Worker::adopt_later(Runtime& runtime, ActorCell& cell, std::uint16_t index) {
+  Worker& worker = *runtime.workers_[index];
+  ActorCell* old = worker.adopted_.load(std::memory_order_relaxed);
+  do {
+    cell.run_next = old;
+  } while (!worker.adopted_.compare_exchange_weak(old, &cell, std::memory_order_seq_cst, std::memory_order_relaxed));
+  if (old == nullptr) runtime.executor().wake(index);
+}
+
+void Worker::take_cross_worker() {
+  if (adopted_.load(std::memory_order_relaxed) != nullptr) {
+    ActorCell* cell = adopted_.exchange(nullptr, std::memory_order_acquire);
+    while (cell != nullptr) {
+      ActorCell* next = cell->run_next;
+      cell->home.store(index_, std::memory_order_release);
+      cell->flags |= ActorCell::kScheduled;
+      if ((cell->flags & ActorCell::kStartHook) != 0) start_adopted(*cell);
+      if (cell->extras != nullptr) {
+        if (cell->extras->activation != nullptr) activate(*cell);
+        if (cell->extras->timers != nullptr) put_timers_on(*cell);
+      }
+      schedule(*cell);
+      cell = next;
+    }
+  }
+  if (wakes_.load(std::memory_order_relaxed) != nullptr) {
+    ActorCell* cell = wakes_.exchange(nullptr, std::memory_order_acquire);
+    while (cell != nullptr) {
+      ActorCell* next = cell->wake_next;
+      cell->wake_pending.exchange(false, std::memory_order_acq_rel);
+      std::uint16_t home = cell->home.load(std::memory_order_acquire);
+      if (home == index_) {
+        if ((cell->flags & ActorCell::kScheduled) == 0) schedule(*cell);
+      } else if (home < ActorCell::kInTransit) {
+        wake_home(runtime_, *cell);  // it has moved since: forward
+      }
+      cell = next;
+    }
+  }
+}
+
+// ---- moving --------------------------------------------------------------------------------------------------------
+
+// Gives a runnable actor, which is in no run queue, to another worker. @returns false when it has to stay.
+bool Worker::migrate(ActorCell& cell, Worker& to) {
+  if (cell.extras != nullptr &&
+      (cell.extras->open != nullptr || cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
+    return false;
+  if (cell.extras != nullptr && cell.extras->mailbox != nullptr && cell.extras->mailbox->holds_messages()) return false;
+  if ((cell.flags & ActorCell::kStopping) != 0) return false;
+  if (cell.extras != nullptr && cell.extras->timers != nullptr && !take_timers_off(cell)) return false;
+  for (Envelope* envelope = cell.head; envelope != nullptr; envelope = envelope->next) {
+    if (envelope->context == nullptr || envelope->context->heap) continue;
+    CallContext* copy = copy_context(&pool_, envelope->context);
+    drop_context(&pool_, std::exchange(envelope->context, copy));
+  }
+  // Awake while it travels: who pushes then need not wake anybody, the adopter runs it.
+  Envelope* word = ActorCell::idle();
+  cell.inbox.compare_exchange_strong(word, nullptr, std::memory_order_acq_rel);
+  cell.home.store(ActorCell::kInTransit, std::memory_order_release);
+  adopt_later(runtime_, cell, to.index_);
+  WorkerCounters::add(counters_.migrations);
+  return true;
+}
+
+// Actors are given away when the mean turn is worth a move over two windows of batches in a row. Over a window, because
+// a turn that only sends many messages is costly though its actor and their receiver belong together: their turns count
+// with it. Twice in a row, because the thread may not have been scheduled for a while.
+void Worker::consider_migration(TimePoint now, std::size_t turns) {
+  if (migration_batches_++ == 0) {
+    migration_began_ = now;
+    migration_turns_ = 0;
+  }
+  if (run_head_ == nullptr) {
+    migration_batches_ = 0;
+    costly_windows_ = 0;
+    return;
+  }
+  if (migration_batches_ > options_.migration_batches) {
+    migration_batches_ = 0;
+    Duration cost = (now - migration_began_) / static_cast<Duration::rep>(std::max<std::size_t>(1, migration_turns_));
+    costly_windows_ = cost >= options_.migration_turn_cost_min ? costly_windows_ + 1 : 0;
+    if (costly_windows_ >= kCostlyWindows && runnable_ > 1 &&
+        runtime_.hungry_worker_.load(std::memory_order_relaxed) >= 0)
+      migrate_actors();
+    return;
+  }
+  migration_turns_ += turns;
+}
+
+void Worker::migrate_actors() {
+  if (options_.pick) return;
+  int hungry = runtime_.hungry_worker_.exchange(-1, std::memory_order_relaxed);
+  if (hungry < 0 || hungry == index_) return;
+  Worker& to = *runtime_.workers_[static_cast<std::size_t>(hungry)];
+  std::size_t count = std::min(runnable_ / 2, kGiveMax);
+  std::size_t looked = runnable_;
+  while (count > 0 && looked-- > 0) {
+    ActorCell* cell = next_runnable();
+    if (migrate(*cell, to))
+      --count;
+    else
+      schedule(*cell);
+  }
+}
+
+}  // namespace plexspaces::detail

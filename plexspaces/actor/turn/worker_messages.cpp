@@ -1,0 +1,366 @@
+// How a worker sends, asks and answers.
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "plexspaces/actor/context.hpp"
+#include "plexspaces/actor/errors.hpp"
+#include "plexspaces/actor/lifecycle/cell_table.hpp"
+#include "plexspaces/actor/message/system_message.hpp"
+#include "plexspaces/actor/recorder.hpp"
+#include "plexspaces/actor/runtime.hpp"
+#include "plexspaces/actor/scheduler/worker.hpp"
+#include "plexspaces/base/limits.hpp"
+
+namespace plexspaces::detail {
+
+// ---- sending -------------------------------------------------------------------------------------------------------
+
+Sent Worker::send(ActorId to, Envelope* envelope) {
+  ActorCell& cell = table_.cell(to.slot);
+  if (cell.home.load(std::memory_order_relaxed) == index_) [[likely]] {
+    if (cell.generation.load(std::memory_order_relaxed) != to.generation) [[unlikely]]
+      return Sent::kGone;
+    return push_local(cell, envelope);
+  }
+  if (envelope->context != nullptr && !envelope->context->heap) {
+    CallContext* copy = copy_context(&pool_, envelope->context);
+    drop_context(&pool_, std::exchange(envelope->context, copy));
+  }
+  return push_cross_worker(runtime_, cell, to, envelope);
+}
+
+Status Worker::check_own_message(const ActorCell& cell, const MessageInfo& message) const {
+  if (cell.extras != nullptr && cell.extras->activation != nullptr)
+    return fail(Code::kUnimplemented, "an actor that is addressed by key has no timers, and sends itself nothing first",
+                "PLX-ACT-0031");
+  return must_handle(cell, message);
+}
+
+Status Worker::continue_with(ActorCell& cell, Envelope* message) {
+  EnvelopePtr owned(message, {&pool_});
+  PLX_TRY_STATUS(check_own_message(cell, *message->type));
+  message->set_sender(cell.id());
+  if (request_ != nullptr) inherit_request(*message, *request_);
+  prepend_any(cell, owned.release());
+  schedule_if_runnable(cell);
+  return {};
+}
+
+Status Worker::send_or_dead_letter(ActorId to, Envelope* envelope) {
+  if (!to) {
+    dead_letter(runtime_, this, envelope, DeadLetterReason::kNoActor, to);
+    return {};
+  }
+  Sent sent = send(to, envelope);
+  if (sent == Sent::kOk) [[likely]]
+    return {};
+  return refused(runtime_, this, envelope, sent, to);
+}
+
+// What has become of a message that was not taken.
+Status Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sent sent, ActorId to) {
+  if (sent == Sent::kGone || sent == Sent::kDropped) {
+    dead_letter(runtime, worker, envelope,
+                sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kDroppedNewest, to);
+    return {};
+  }
+  dead_letter(runtime, worker, envelope, DeadLetterReason::kMailboxFull, to);
+  bool blocks = runtime.mailbox_kind(runtime.table_.cell(to.slot)).overflow == Overflow::kBlock;
+  return std::unexpected(blocks ? mailbox_blocks_error() : mailbox_full_error());
+}
+
+Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
+  if (envelope->charge > runtime_.message_units_max()) return refuse_large(to, envelope);
+  envelope->context = new_context(&pool_);
+  envelope->context->until_handled = true;
+  envelope->context->deadline = saturating_add(now_, within);
+  if (request_ != nullptr) envelope->context->request = *request_;
+  if (running_ != nullptr) envelope->set_sender(running_->id());
+  if (effects_ != nullptr) return keep(to, envelope);
+  return send_or_dead_letter(to, envelope);
+}
+
+bool Worker::refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope) {
+  wait.error = too_large_error(envelope->bytes(), options_);
+  count_dead_letter(*envelope, DeadLetterReason::kTooLarge, to);
+  destroy_envelope(&pool_, envelope);
+  return false;
+}
+
+Status Worker::refuse_large(ActorId to, Envelope* envelope) {
+  Error error = too_large_error(envelope->bytes(), options_);
+  dead_letter(runtime_, this, envelope, DeadLetterReason::kTooLarge, to);
+  return std::unexpected(std::move(error));
+}
+
+Status Worker::tell(ActorId to, Envelope* envelope) {
+  if (const ActorCell* running = running_; running != nullptr) {
+    envelope->set_sender(running->id());
+    if (request_ != nullptr) inherit_request(*envelope, *request_);
+    if (effects_ != nullptr) [[unlikely]]
+      return keep(to, envelope);
+  }
+  return send_or_dead_letter(to, envelope);
+}
+
+// What is sent leaves later, or goes to the test. Takes it.
+Status Worker::keep(std::variant<ActorId, ActorKey> to, Envelope* envelope) {
+  EnvelopePtr message(envelope, {&pool_});
+  if (recorder_ != nullptr)
+    recorder_->told(std::move(to), std::move(message));
+  else
+    effects_->sends.push_back({std::move(to), std::move(message)});
+  return {};
+}
+
+// What a turn sends carries on whose behalf it ran; a deadline it does not: nobody waits for it.
+void Worker::inherit_request(Envelope& envelope, const RequestContextPtr& request) {
+  envelope.context = new_context(&pool_);
+  envelope.context->request = request;
+}
+
+Status Worker::tell(const ActorKey& to, Envelope* envelope) {
+  if (Status valid = to.check(); !valid) {
+    dead_letter(runtime_, this, envelope, DeadLetterReason::kNoActor, {});
+    return valid;
+  }
+  if (request_ != nullptr) inherit_request(*envelope, *request_);
+  if (effects_ != nullptr) return keep(to, envelope);
+  return runtime_.deliver(envelope);
+}
+
+bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                       Duration within) {
+  ActorCell& cell = *context.cell_;
+  CallContext* above = context.input_->context;
+  auto refuse = [&](Error error) {
+    wait.error = std::move(error);
+    destroy_envelope(&pool_, envelope);
+    return false;
+  };
+  if (!to || node != runtime_.node_id() || table_.find(to.slot) == nullptr) return refuse(gone_error());
+  std::string cycle;
+  if (to == cell.id()) cycle = fmt::format("{}", to.slot);
+  for (CallContext* link = above; link != nullptr && cycle.empty(); link = link->parent)
+    if (link->caller == to) cycle = fmt::format("{} -> ... -> {}", to.slot, cell.slot);
+  if (!cycle.empty())
+    return refuse(
+        Error(Code::kFailedPrecondition,
+              fmt::format("the ask closes a circle: {} -> {}; an actor that waits cannot answer", cycle, to.slot),
+              "PLX-ACT-0008"));
+  std::uint16_t depth = above == nullptr ? 1 : static_cast<std::uint16_t>(above->depth + 1);
+  if (depth > kCallChainMax)
+    return refuse(Error(Code::kFailedPrecondition, "the chain of asks is longer than 64 actors", "PLX-ACT-0009"));
+
+  CallContext* link = new_context(&pool_);
+  link->depth = depth;
+  link->caller = cell.id();
+  link->deadline = saturating_add(now_, within);
+  if (above != nullptr) {
+    ++above->references;
+    link->parent = above;
+    link->request = above->request;
+    if (!above->until_handled) link->deadline = std::min(link->deadline, above->deadline);
+  }
+  envelope->context = link;
+  envelope->set_sender(cell.id());
+  envelope->extension = wait.correlation = ++last_correlation_;
+  TimePoint deadline = link->deadline;  // the link goes with the envelope
+  Sent sent = Sent::kOk;
+  if (recorder_ != nullptr) [[unlikely]]
+    recorder_->asked(to, EnvelopePtr(envelope, {&pool_}));
+  else
+    sent = send(to, envelope);
+  if (sent != Sent::kOk) {
+    DeadLetterReason reason = sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kMailboxFull;
+    count_dead_letter(*envelope, reason, to);
+    return refuse(dead_letter_error(reason));
+  }
+  begin_wait(wait, cell, deadline, &Worker::wait_timed_out);
+  return true;
+}
+
+// ---- waits ---------------------------------------------------------------------------------------------------------
+
+void Worker::begin_wait(Wait& wait, ActorCell& cell, TimePoint deadline, void (*fire)(Timer& timer, void* worker)) {
+  wait.worker = this;
+  wait.cell = &cell;
+  wait.fire = fire;
+  timers_.arm(wait, deadline);
+  cell.extras->open->wait = &wait;
+}
+
+void Worker::resume_after(Wait& wait) {
+  ActorCell& cell = *wait.cell;
+  cell.extras->open->wait = nullptr;
+  resume(*cell.extras->open, wait.handle);
+  schedule_if_runnable(cell);
+}
+
+void Worker::wait_timed_out(Timer& timer, void* worker) {
+  auto& wait = static_cast<Wait&>(timer);
+  wait.error = no_answer_error();
+  static_cast<Worker*>(worker)->resume_after(wait);
+}
+
+void Worker::begin_sleep(Wait& wait, ActorCell& cell, Duration duration) {
+  begin_wait(wait, cell, saturating_add(now_, duration), &Worker::slept);
+}
+
+void Worker::slept(Timer& timer, void* worker) {
+  static_cast<Worker*>(worker)->resume_after(static_cast<Wait&>(timer));
+}
+
+std::uint64_t Worker::next_correlation() {
+#ifdef PLX_BUG_CORRELATION_REUSED
+  return last_correlation_;
+#endif
+  return ++last_correlation_;
+}
+
+void Worker::begin_blocking_wait(Wait& wait, ActorCell& cell, std::uint64_t correlation, Duration within) {
+  TimePoint deadline = saturating_add(now_, within);
+  wait.worker = this;
+  wait.cell = &cell;
+  wait.correlation = correlation;
+  wait.fire = &Worker::blocked_too_long;
+  if (deadline != kNever) timers_.arm(wait, deadline);
+  cell.extras->open->wait = &wait;
+}
+
+void Worker::blocked_too_long(Timer& timer, void* worker) {
+  auto& wait = static_cast<Wait&>(timer);
+  wait.error = Error(Code::kDeadlineExceeded, "the blocking call takes longer: it goes on, its result will be dropped",
+                     "PLX-ACT-0052");
+  static_cast<Worker*>(worker)->resume_after(wait);
+}
+
+Envelope* BlockingCall::make_error(const MessageInfo& type, Error error) const {
+  Envelope* answer = make_answer(type, sizeof(Error), Envelope::kFailed);
+  ::new (answer->payload()) Error(std::move(error));
+  return answer;
+}
+
+Error blocking_threw_error(const char* what) {
+  return Error(Code::kInternal, fmt::format("the blocking call threw: {}", what), "PLX-ACT-0051");
+}
+
+// ---- answers -------------------------------------------------------------------------------------------------------
+
+// The request is answered, or another holds its answer: whom it came from it still tells, but for a sink.
+void Worker::forget_asker(Envelope& request) {
+  if (request.is(Envelope::kSink)) request.sender = 0;
+  request.flags &= ~(Envelope::kAsk | Envelope::kSink);
+}
+
+Envelope* Worker::begin_reply(Envelope* request, std::size_t bytes, std::uint32_t flags) {
+  std::uint32_t sink = request->flags & Envelope::kSink;
+  Envelope* reply = allocate_reply(sink != 0 ? nullptr : &pool_, request->type, request->sender, request->correlation(),
+                                   bytes, flags | sink);
+  // A reply that comes too late is a dead letter of that tenant.
+  if (request_of(*request) != nullptr && sink == 0) inherit_request(*reply, *request_of(*request));
+  forget_asker(*request);
+  return reply;
+}
+
+Envelope* Worker::error_reply(Envelope* request, Error error) {
+  Envelope* reply = begin_reply(request, sizeof(Error), Envelope::kFailed);
+  ::new (reply->payload()) Error(std::move(error));
+  return reply;
+}
+
+Envelope* Worker::error_in_place_of(Envelope* reply, Error error) {
+  std::uint32_t sink = reply->flags & Envelope::kSink;
+  Envelope* other = allocate_reply(sink != 0 ? nullptr : &pool_, reply->type, reply->sender, reply->extension,
+                                   sizeof(Error), Envelope::kFailed | sink);
+  reply->flags &= ~Envelope::kSink;
+  ::new (other->payload()) Error(std::move(error));
+  return other;
+}
+
+Asker Worker::defer(Envelope& request) {
+  if (!request.is(Envelope::kAsk)) return {};
+  Asker asker{request.type, runtime_.node_id(), request.is(Envelope::kSink), request.sender, request.correlation()};
+  forget_asker(request);
+  return asker;
+}
+
+void Worker::send_reply(Envelope* reply) {
+  if (reply->is(Envelope::kSink)) return deliver_to_sink(reply);
+  ActorId asker = reply->sender_id();
+  if (send(asker, reply) != Sent::kOk) dead_letter(runtime_, this, reply, DeadLetterReason::kLateReply, asker);
+}
+
+void Worker::complete_with(Envelope* reply) {
+  if (effects_ != nullptr && recorder_ == nullptr)
+    effects_->reply = EnvelopePtr(reply, {&pool_});
+  else
+    send_reply(reply);
+}
+
+void Worker::complete_with_error(Envelope& request, Error error) {
+  if (request.is(Envelope::kAsk)) complete_with(error_reply(&request, std::move(error)));
+}
+
+void Worker::unhandled(Context& context) {
+  Envelope* input = context.input_;
+  // What the runtime itself has put among the user messages: no behaviour knows it, so it costs no other message a
+  // look.
+  if (input->type == &kTickMessage) return tick(*context.cell_, input->payload_as<TimerRef>());
+  if (input->type == &kParentExitMessage) return exit(*context.cell_, std::move(input->payload_as<ExitReason>()));
+  std::string name = fmt::format("{}", input->type->value != nullptr ? input->type->value->name : "?");
+  Error error(
+      Code::kUnimplemented,
+      fmt::format("the actor does not handle {}; it handles {}", name, message_names(context.cell_->actor->handlers())),
+      "PLX-ACT-0003");
+  complete_with_error(*input, std::move(error));
+  count_dead_letter(*input, DeadLetterReason::kUnhandled, context.cell_->id());
+}
+
+DeadLetter Worker::letter_of(Runtime& runtime, const Envelope& envelope, DeadLetterReason reason, ActorId to) {
+  DeadLetter letter{reason, {}, to, {}, {}};
+  if (envelope.type != nullptr && envelope.type->value != nullptr) letter.message_type = envelope.type->value->name;
+  bool asked = envelope.context != nullptr && envelope.context->request != nullptr;
+  const RequestContext& request = asked ? *envelope.context->request : *runtime.default_request();
+  letter.tenant = !asked && envelope.is(Envelope::kKeyed) && !envelope.is(Envelope::kReply)
+                      ? envelope.delivery()->target.tenant
+                      : request.tenant;
+  letter.traceparent = request.traceparent;
+  return letter;
+}
+
+void Worker::count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to) {
+  runtime_.count_dead_letter(this, letter_of(runtime_, envelope, reason, to));
+}
+
+void Worker::dead_letter(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to) {
+  if (is_peer_message(*envelope)) [[unlikely]] {
+    // Not the dead letters' matter: who must know learns it. From outside every worker come exit signals only.
+    if (worker != nullptr) return worker->refuse_system_message(envelope);
+    return destroy_envelope(nullptr, envelope);
+  }
+  // No messages: an order of the runtime itself (stop), and the answer of a send whose sender has ended.
+  bool order = envelope->is(Envelope::kSystem) && !envelope->is(Envelope::kReply);
+  bool answer_to_send = envelope->is(Envelope::kReply) && envelope->type == &kSendMessage;
+  if (!order && !answer_to_send) runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
+  if (envelope->is(Envelope::kAsk)) {
+    Error error = reason == DeadLetterReason::kTooLarge ? too_large_error(envelope->bytes(), runtime.options())
+                  : runtime.ending()                    ? dropped_error()
+                                                        : dead_letter_error(reason);
+    if (worker != nullptr)
+      worker->send_reply(worker->error_reply(envelope, std::move(error)));
+    else if (envelope->is(Envelope::kSink))
+      answer_external(envelope, std::move(error));
+    else
+      runtime.answer_from_external(*envelope, std::move(error));
+  }
+  if (worker != nullptr) return destroy_envelope(&worker->pool_, envelope);
+  // It may be another worker's block: a pool for the moment takes it, and gives it to the depot.
+  BlockPool pool(runtime.depot_);
+  destroy_envelope(&pool, envelope);
+}
+
+}  // namespace plexspaces::detail
