@@ -5,6 +5,9 @@
 
 #include <fmt/format.h>
 
+#include "plexspaces/base/limits.hpp"
+#include "plexspaces/base/utf8.hpp"
+
 namespace plexspaces {
 
 struct Error::Record {
@@ -80,6 +83,18 @@ Error Error::with_prefix(std::string_view prefix) const {
   Error copy(code(), fmt::format("{}: {}", prefix, message()), domain(), retry());
   copy.record_->cause = record_->cause;
   return copy;
+}
+
+Error Error::flattened() const {
+  bool fits = message().size() <= kErrorTextBytesMax && domain().size() <= kErrorTextBytesMax;
+  if (cause() == nullptr && fits) return *this;
+  constexpr std::string_view kCut = "...";
+  std::string text = message();
+  for (const Error* beneath = cause(); beneath != nullptr; beneath = beneath->cause())
+    text += "; because " + beneath->message();
+  if (text.size() > kErrorTextBytesMax)
+    text = std::string(text_prefix(text, kErrorTextBytesMax - kCut.size())).append(kCut);
+  return Error(code(), std::move(text), text_prefix(domain(), kErrorTextBytesMax), retry());
 }
 
 std::string Error::to_string() const {

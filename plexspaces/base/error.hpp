@@ -72,6 +72,11 @@ class [[nodiscard]] Error {
   /// @returns this error with `prefix` and ": " before its message.
   Error with_prefix(std::string_view prefix) const;
 
+  /// @returns this error as it is stored and leaves a node: without causes, whose texts follow its own ("...; because
+  /// ..."), and with at most kErrorTextBytesMax bytes of text; what is longer is cut at a character and ends with
+  /// "...".
+  Error flattened() const;
+
   /// "NOT_FOUND [PLX-ACT-0002]: no actor ...; because ..."
   std::string to_string() const;
 

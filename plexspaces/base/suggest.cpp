@@ -34,6 +34,8 @@ std::string suggest(std::string_view unknown, std::span<const std::string> known
   const std::string* nearest = nullptr;
   std::size_t nearest_distance = kEditsMax + 1;
   for (const std::string& name : known) {
+    // Cheap whatever its length: what is unknown comes from outside, and may have a megabyte.
+    if (std::max(unknown.size(), name.size()) - std::min(unknown.size(), name.size()) > kEditsMax) continue;
     std::size_t distance = edit_distance(unknown, name);
     if (distance < nearest_distance) {
       nearest = &name;

@@ -8,6 +8,7 @@
 #include <CLI/Formatter.hpp>
 #include <fmt/format.h>
 
+#include "plexspaces/api/idempotency_key.hpp"
 #include "plexspaces/base/suggest.hpp"
 #include "plexspaces/node/config.hpp"
 
@@ -130,6 +131,9 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
     line.command = Command::kActorAsk;
     PLX_TRY(key, parse_actor(asked_actor));
     line.actor = std::move(key);
+    if (ask->count("--idempotency-key") > 0)
+      if (Status status = api::check_idempotency_key(line.idempotency_key); !status)
+        return std::unexpected(status.error().with_prefix("--idempotency-key"));
     ask_flags.read(*ask, line);
   } else if (describe->parsed()) {
     line.command = Command::kConfigDescribe;

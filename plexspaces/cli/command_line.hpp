@@ -31,14 +31,14 @@ struct CommandLine {
   std::string record_file;                                 // of kTypesCheck
   // Of kActorAsk.
   std::optional<ActorKey> actor;
-  std::string message;  // empty: the type's only read
-  std::string body;     // JSON
-  std::string idempotency_key;
+  std::string message;          // empty: the type's only read
+  std::string body;             // JSON
+  std::string idempotency_key;  // empty: not given
 };
 
 /// Reads the arguments after the program's name. Pure.
 /// @error kInvalidArgument, PLX-CLI-0001: an unknown command or flag (with the nearest known one), a flag without
-/// value.
+/// value. PLX-HTT-0012: an --idempotency-key that is none.
 Result<CommandLine> parse_command_line(const std::string& program, std::vector<std::string> arguments);
 
 }  // namespace plexspaces::cli

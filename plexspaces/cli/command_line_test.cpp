@@ -70,6 +70,21 @@ TEST(CommandLineTest, AnActorIsAskedByItsPath) {
   EXPECT_EQ(parse({"actor", "ask"}).error().domain(), "PLX-CLI-0001");
 }
 
+TEST(CommandLineTest, AnIdempotencyKeyIsOneThatANodeTakes) {
+  auto with_key = [](const std::vector<std::string>& words) {
+    std::vector<std::string> arguments{"actor", "ask", "airport/SFO", "departed", "{}"};
+    arguments.insert(arguments.end(), words.begin(), words.end());
+    auto line = parse(arguments);
+    return line ? "key " + line->idempotency_key : line.error().domain();
+  };
+  EXPECT_EQ(with_key({"--idempotency-key", "k 1"}), "key k 1");
+  EXPECT_EQ(with_key({}), "key ");
+  EXPECT_EQ(with_key({"--idempotency-key", ""}), "PLX-HTT-0012");  // an unset variable of a shell
+  EXPECT_EQ(with_key({"--idempotency-key", "k\r\nHost: evil.com"}), "PLX-HTT-0012");
+  EXPECT_EQ(with_key({"--idempotency-key", "k\n"}), "PLX-HTT-0012");
+  EXPECT_EQ(with_key({"--idempotency-key", std::string(257, 'k')}), "PLX-HTT-0012");
+}
+
 TEST(CommandLineTest, HelpIsAboutTheCommandThatAsks) {
   auto all = parse({"--help"});
   ASSERT_TRUE(all);

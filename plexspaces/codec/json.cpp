@@ -6,12 +6,14 @@
 #include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <optional>
 #include <system_error>
 
 #include <boost/json/basic_parser_impl.hpp>
 #include <fmt/format.h>
 
 #include "plexspaces/base/suggest.hpp"
+#include "plexspaces/base/utf8.hpp"
 #include "plexspaces/codec/codec.hpp"
 #include "plexspaces/codec/scalar.hpp"
 
@@ -39,7 +41,7 @@ void write_text(std::string_view text, std::string& out) {
   out += '"';
   while (!text.empty()) {
     char c = text.front();
-    std::size_t length = detail::utf8_length(text);
+    std::size_t length = utf8_length(text);
     if (length == 0) {
       out += "\\ufffd";
       length = 1;
@@ -195,6 +197,51 @@ bool read_base64(std::string_view text, std::string& octets) {
   return true;
 }
 
+constexpr std::size_t kIntegerDigitsMax = 20;  // of the largest 64-bit integer
+
+// Sign and digits of a number of JSON that is an integer, however it is written: "-12" for -1.20e1. Exact: no detour
+// through a double, which would take 9007199254740993.0 for ...992. A number with more digits than any integer type
+// comes back cut to one digit more, so that it is out of range of each.
+// @returns nothing for a fraction.
+std::optional<std::string> integer_digits(std::string_view number) {
+  std::string sign = number.starts_with('-') ? "-" : "";
+  number.remove_prefix(sign.size());
+  std::size_t mark = number.find_first_of("eE");
+  std::string_view mantissa = number.substr(0, mark);
+  std::string_view exponent_text = mark == std::string_view::npos ? "0" : number.substr(mark + 1);
+  if (exponent_text.starts_with('+')) exponent_text.remove_prefix(1);
+
+  std::size_t point = mantissa.find('.');
+  std::string digits(mantissa.substr(0, point));
+  std::string_view fraction = point == std::string_view::npos ? std::string_view{} : mantissa.substr(point + 1);
+  digits += fraction;
+  digits.erase(0, digits.find_first_not_of('0'));
+  if (digits.empty()) return sign + "0";
+
+  std::size_t zeros = digits.size() - 1 - digits.find_last_not_of('0');
+  digits.resize(digits.size() - zeros);
+  std::int64_t exponent = 0;  // the parser takes no more than an int
+  std::from_chars(exponent_text.data(), exponent_text.data() + exponent_text.size(), exponent);
+  std::int64_t shift = exponent + static_cast<std::int64_t>(zeros) - static_cast<std::int64_t>(fraction.size());
+  if (shift < 0) return std::nullopt;
+  std::size_t count = std::min(digits.size() + static_cast<std::size_t>(shift), kIntegerDigitsMax + 1);
+  digits.resize(count, '0');
+  return sign + digits;
+}
+
+// The same of an integer in quotes, which has digits only.
+std::optional<std::string> sign_and_digits(std::string_view text) {
+  std::string_view digits = text.substr(text.starts_with('-') ? 1 : 0);
+  if (digits.empty() || digits.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+  return integer_digits(text);
+}
+
+template <class T>
+bool read_whole(std::string_view text, T& number) {
+  auto [rest, error] = std::from_chars(text.data(), text.data() + text.size(), number);
+  return error == std::errc{} && rest == text.data() + text.size();
+}
+
 std::string_view describe_kind(const ValueType& type) {
   switch (type.kind) {
     case Kind::kVoid:
@@ -282,6 +329,9 @@ class Handler {
   }
   void refuse_kind(const Slot& slot, std::string_view found) {
     refuse(kErrorWrongType, fmt::format("expected {}, found {}", describe_kind(*slot.type), found));
+  }
+  void refuse_range(const Slot& slot) {
+    refuse(kErrorOutOfRange, fmt::format("{} is out of range of {}", excerpt(text_), slot.type->name));
   }
 
   bool on_part(View part) {
@@ -415,7 +465,7 @@ bool Handler::on_key(View part, std::size_t, ErrorCode&) {
   }
   std::vector<std::string> known;
   for (const FieldDescription& field : message.fields) known.emplace_back(field.name);
-  refuse(kErrorUnknownField, fmt::format("unknown field '{}'{}", key, suggest(key, known)));
+  refuse(kErrorUnknownField, fmt::format("unknown field '{}'{}", excerpt(key), suggest(key, known)));
   return true;
 }
 
@@ -498,35 +548,18 @@ bool Handler::on_null(ErrorCode&) {
   return true;
 }
 
-// 1.0 and 1e3 are integers too; a value that a double cannot hold exactly must be written as an integer.
+// 1.0 and 1e3 are integers too.
 template <class T>
 void Handler::read_integer_as(const Slot& slot, bool is_text) {
-  const char* begin = text_.data();
-  const char* end = begin + text_.size();
   T number{};
-  auto [rest, error] = std::from_chars(begin, end, number);
-  // from_chars does not take a sign for unsigned numbers: -0 and -1 come out as no number at all.
-  if (error == std::errc{} && rest == end) {
+  if (read_whole(text_, number)) {
     std::memcpy(slot.value, &number, sizeof(number));
     return;
   }
-  if (is_text) {
-    bool is_number = text_.find_first_not_of("0123456789", text_.starts_with('-') ? 1 : 0) == std::string::npos &&
-                     text_.size() > (text_.starts_with('-') ? 1u : 0u);
-    if (!is_number) return refuse_kind(slot, "other text");
-    return refuse(kErrorOutOfRange, fmt::format("{} is out of range of {}", text_, slot.type->name));
-  }
-  double real = 0;
-  auto [real_rest, real_error] = std::from_chars(begin, end, real);
-  bool is_whole = real_error == std::errc{} && real_rest == end && std::trunc(real) == real;
-  if (!is_whole && std::abs(real) < static_cast<double>(kExactIntegerMax) && real_error == std::errc{}) {
-    return refuse_kind(slot, fmt::format("{}", text_));
-  }
-  bool is_exact = is_whole && std::abs(real) <= static_cast<double>(kExactIntegerMax);
-  bool fits = is_exact && real >= static_cast<double>(std::numeric_limits<T>::min()) &&
-              real <= static_cast<double>(std::numeric_limits<T>::max());
-  if (!fits) return refuse(kErrorOutOfRange, fmt::format("{} is out of range of {}", text_, slot.type->name));
-  number = static_cast<T>(real);
+  // from_chars does not take a sign for unsigned numbers: -0 and -1 come out as no number at all.
+  std::optional<std::string> digits = is_text ? sign_and_digits(text_) : integer_digits(text_);
+  if (!digits) return refuse_kind(slot, is_text ? "other text" : excerpt(text_));
+  if (!read_whole(*digits == "-0" ? "0" : *digits, number)) return refuse_range(slot);
   std::memcpy(slot.value, &number, sizeof(number));
 }
 
@@ -551,8 +584,7 @@ void Handler::read_float(const Slot& slot) {
   if (error == std::errc::result_out_of_range) {
     // Too near to zero is zero; only too large is an error. The standard does not say which of them it was.
     long double wide = std::strtold(text_.c_str(), nullptr);
-    if (std::abs(wide) > 1)
-      return refuse(kErrorOutOfRange, fmt::format("{} is out of range of {}", text_, slot.type->name));
+    if (std::abs(wide) > 1) return refuse_range(slot);
     number = std::signbit(wide) ? T{-0.0} : T{0};
   }
   std::memcpy(slot.value, &number, sizeof(number));
@@ -585,7 +617,7 @@ void Handler::read_enum(const Slot& slot) {
     known.emplace_back(entry.name);
   }
   refuse(kErrorUnknownEnumValue,
-         fmt::format("'{}' is no value of {}{}", text_, slot.type->name, suggest(text_, known)));
+         fmt::format("'{}' is no value of {}{}", excerpt(text_), slot.type->name, suggest(text_, known)));
 }
 
 Status malformed_json(const ValueType& type, std::string_view why, std::size_t offset) {

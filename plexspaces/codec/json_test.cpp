@@ -123,6 +123,58 @@ TEST(JsonTest, IntegersMayBeTextOrWholeNumbers) {
   EXPECT_EQ(from_json<float>("7.038531e-26"), 7.038531e-26f);
 }
 
+// A double in between would make 9007199254740992 of it.
+TEST(JsonTest, AnIntegerIsExactHoweverItIsWritten) {
+  EXPECT_EQ(from_json<std::int64_t>("9007199254740993.0"), 9007199254740993);
+  EXPECT_EQ(from_json<std::int64_t>("9007199254740993e0"), 9007199254740993);
+  EXPECT_EQ(from_json<std::int64_t>("900719925474099.3E1"), 9007199254740993);
+  EXPECT_EQ(from_json<std::int64_t>("90071992547409930e-1"), 9007199254740993);
+  EXPECT_EQ(from_json<std::int64_t>("-9007199254740993.000"), -9007199254740993);
+  EXPECT_EQ(from_json<std::int64_t>("1e17"), 100000000000000000);
+  EXPECT_EQ(from_json<std::int64_t>("9223372036854775807.0"), std::numeric_limits<std::int64_t>::max());
+  EXPECT_EQ(from_json<std::int64_t>("-9.223372036854775808e18"), std::numeric_limits<std::int64_t>::min());
+  EXPECT_EQ(from_json<std::uint64_t>("1844674407370955161.5e1"), std::numeric_limits<std::uint64_t>::max());
+  EXPECT_EQ(from_json<std::int32_t>("0.00000000000000000000000012e+26"), 12);
+  EXPECT_EQ(from_json<std::int32_t>("0e2000000000"), 0);
+  EXPECT_EQ(from_json<std::int32_t>("-0.0"), 0);
+  EXPECT_EQ(from_json<std::uint32_t>("-0e5"), 0u);
+  for (std::string_view beyond :
+       {"9223372036854775808.0", "9223372036854775807.0e1", "-9223372036854775809.0", "1e19", "1e2000000000", "-1e400"})
+    EXPECT_TRUE(outcome<std::int64_t>(beyond).starts_with(kErrorOutOfRange)) << beyond;
+  for (std::string_view fraction :
+       {"9007199254740993.1", "1e-1", "9223372036854775807.5", "10e-2", "1e-400", "1e-2000000000", "-0.5"})
+    EXPECT_TRUE(outcome<std::int64_t>(fraction).starts_with(kErrorWrongType)) << fraction;
+}
+
+RC_GTEST_PROP(JsonTest, ADecimalPointMovesButTheIntegerStays, ()) {
+  auto number = *codec_test::any_integer<std::int64_t>();
+  std::string text = std::to_string(number);
+  std::string sign = text.starts_with('-') ? "-" : "";
+  std::string digits = text.substr(sign.size());
+  auto places = *rc::gen::inRange<std::size_t>(0, 40);
+  std::string padded = digits.size() > places ? digits : std::string(places + 1 - digits.size(), '0') + digits;
+  std::string whole = padded.substr(0, padded.size() - places);
+  whole.erase(0, std::min(whole.find_first_not_of('0'), whole.size() - 1));  // JSON has no leading zeros
+  std::string moved = sign + whole;
+  if (places > 0) moved += "." + padded.substr(padded.size() - places);
+  Result<std::int64_t> read = from_json<std::int64_t>(moved + "e" + std::to_string(places));
+  RC_ASSERT(read.has_value());
+  RC_ASSERT(*read == number);
+}
+
+TEST(JsonTest, AnErrorQuotesOnlyTheBeginningOfWhatWasSent) {
+  const std::string long_text(1 << 20, 'x');
+  const std::string digits(1 << 20, '7');
+  const std::string in_quotes = '"' + long_text + '"', digits_in_quotes = '"' + digits + '"';
+  for (const std::string& said :
+       {outcome<Options>("{" + in_quotes + ":1}"), outcome<Color>(in_quotes), outcome<std::int64_t>(digits),
+        outcome<std::int64_t>(digits_in_quotes), outcome<std::int64_t>(digits + ".5"), outcome<float>(digits),
+        outcome<double>(digits), outcome<Options>("{" + in_quotes)}) {
+    EXPECT_LT(said.size(), 300u) << said.substr(0, 300);
+    EXPECT_FALSE(said.starts_with("no error"));
+  }
+}
+
 TEST(JsonTest, MalformedTextIsToldApartFromJsonThatDoesNotFit) {
   for (std::string_view json : {"{", "{]", "nul", "{\"by\":1}x", "{\"by\":1}{}", "{\"by\":01}", "{\"by\":1,}", "'a'",
                                 "{\"by\":\"\xff\"}", "{by:1}", "NaN", "[1 2]", "\"\\x\"", "   "}) {

@@ -6,6 +6,7 @@
 #include <google/protobuf/util/json_util.h>
 
 #include "plexspaces/base/limits.hpp"
+#include "plexspaces/base/utf8.hpp"
 #include "plexspaces/codec/errors.hpp"
 
 namespace plexspaces::detail {
@@ -14,7 +15,10 @@ namespace {
 
 std::unexpected<Error> refused(const google::protobuf::Message& message, std::string_view domain,
                                std::string_view why) {
-  return fail(Code::kInvalidArgument, fmt::format("{}: {}", message.GetTypeName(), why), domain);
+  // Protobuf's words quote the input, and list each missing field of each element.
+  std::string_view shown = text_prefix(why, kErrorTextBytesMax / 4);
+  return fail(Code::kInvalidArgument,
+              fmt::format("{}: {}{}", message.GetTypeName(), shown, shown.size() < why.size() ? "..." : ""), domain);
 }
 
 }  // namespace

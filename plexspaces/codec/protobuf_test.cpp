@@ -100,6 +100,9 @@ TEST(ProtobufTest, ErrorsTellMalformedJsonFromJsonThatDoesNotFit) {
   EXPECT_EQ(from_json<ProtoLine>("{\"skew\":1}").error().domain(), kErrorProtobuf);
   EXPECT_EQ(from_json<ProtoLine>("{\"quantity\":\"x\"}").error().domain(), kErrorProtobuf);
   EXPECT_EQ(decode<ProtoLine>("\x18").error().domain(), kErrorProtobuf);
+  Result<ProtoLine> long_name = from_json<ProtoLine>("{\"" + std::string(1 << 20, 'x') + "\":1}");
+  ASSERT_FALSE(long_name);
+  EXPECT_LT(long_name.error().message().size(), 2000u);
 }
 
 }  // namespace

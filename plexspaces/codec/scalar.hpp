@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 
 #include "plexspaces/codec/value_type.hpp"
 
@@ -11,10 +10,6 @@ namespace plexspaces::detail {
 
 /// A number, bool or enum: a value whose bytes on the wire have no length before them.
 constexpr bool is_scalar(Kind kind) { return kind >= Kind::kBool && kind <= Kind::kEnum; }
-
-/// @returns the bytes of the first character of `text`, which is not empty, or 0 when it is not UTF-8.
-std::size_t utf8_length(std::string_view text);
-bool is_utf8(std::string_view text);
 
 /// The integer behind an enum of any size.
 std::int64_t load_enum(const ValueType& type, const void* value);

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "plexspaces/base/check.hpp"
+#include "plexspaces/base/utf8.hpp"
 #include "plexspaces/codec/codec.hpp"
 #include "plexspaces/codec/scalar.hpp"
 
@@ -167,7 +168,7 @@ Status encode_single(const FieldDescription& field, const ValueType& type, const
   }
   if (type.kind == Kind::kString || type.kind == Kind::kBytes) {
     const std::string& text = text_of(type, value);
-    if (type.kind == Kind::kString && !detail::is_utf8(text)) {
+    if (type.kind == Kind::kString && !is_utf8(text)) {
       return invalid(kErrorInvalidUtf8, place, field, "text is not UTF-8; octets belong in Bytes");
     }
     char head[2 * kVarintBytesMax];
@@ -401,7 +402,7 @@ Status decode_single(Reader& reader, Tag tag, const FieldDescription& field, con
     return {};
   }
   if (type.kind == Kind::kString) {
-    if (!detail::is_utf8(bytes)) return invalid(kErrorInvalidUtf8, place, field, "text is not UTF-8");
+    if (!is_utf8(bytes)) return invalid(kErrorInvalidUtf8, place, field, "text is not UTF-8");
     static_cast<std::string*>(value)->assign(bytes);
     return {};
   }

@@ -454,8 +454,12 @@ void DurabilityFacet::add_outcome(std::uint64_t hash, std::string reply, store::
   KnownRequest known;
   known.reply = std::move(reply);
   if (const detail::EnvelopePtr& answer = pending.effects.reply;
-      answer != nullptr && answer->is(detail::Envelope::kFailed))
-    set_error(known.outcome, answer->payload_as<Error>());
+      answer != nullptr && answer->is(detail::Envelope::kFailed)) {
+    // Before the first answer leaves: it and those of all duplicates are one text.
+    Error& error = answer->payload_as<Error>();
+    error = error.flattened();
+    set_error(known.outcome, error);
+  }
   known.outcome.request_hash = hash;
   known.outcome.at_ms = wall_ms();
   commit.mutations.push_back(

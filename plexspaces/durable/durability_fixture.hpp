@@ -47,6 +47,10 @@ struct Reject {
   using Reply = std::int64_t;
   Bytes text;
 };
+struct Refuse {
+  using Reply = std::int64_t;
+  std::string text, cause;
+};
 struct Burst {
   using Reply = std::int64_t;
   std::int64_t messages = 0;
@@ -78,6 +82,7 @@ PLX_MESSAGE(Balance);
 PLX_MESSAGE(Fail, (1, by_throw));
 PLX_MESSAGE(Grow, (1, bytes));
 PLX_MESSAGE(Reject, (1, text));
+PLX_MESSAGE(Refuse, (1, text), (2, cause));
 PLX_MESSAGE(Burst, (1, messages), (2, bytes));
 PLX_MESSAGE(Load, (1, ballast));
 PLX_MESSAGE(Query, (1, asker));
@@ -85,9 +90,9 @@ PLX_MESSAGE(Inquire, (1, about));
 PLX_MESSAGE(Leave, (1, heir));
 PLX_MESSAGE(AccountState, (1, balance), (2, credits), (3, ballast));
 
-class Account
-    : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, Grow, Reject, Burst, Load, Query, Inquire, Leave>,
-      public Stateful<AccountState> {
+class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, Grow, Reject, Refuse, Burst, Load,
+                                 Query, Inquire, Leave>,
+                public Stateful<AccountState> {
  public:
   std::int64_t handle(const Add& m, Context&) { return state().balance += m.amount; }
   std::int64_t handle(const Transfer& m, Context& ctx) {
@@ -111,6 +116,10 @@ class Account
   }
 
   Result<std::int64_t> handle(const Reject& m, Context&) { return fail(Code::kOutOfRange, m.text.data); }
+  Result<std::int64_t> handle(const Refuse& m, Context&) {
+    Error cause = Error(Code::kUnavailable, m.cause).caused_by(Error(Code::kInternal, "and that too"));
+    return std::unexpected(Error(Code::kAborted, m.text, "TST-0001", Retry::kBackoff).caused_by(std::move(cause)));
+  }
   std::int64_t handle(const Burst& m, Context& ctx) {
     for (std::int64_t i = 0; i < m.messages; ++i)
       static_cast<void>(ctx.actor<Account>("sink").tell(Load{std::string(static_cast<std::size_t>(m.bytes), 'x')}));

@@ -2,10 +2,12 @@
 
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gtest/gtest.h>
 
+#include "plexspaces/base/utf8.hpp"
 #include "plexspaces/durable/durability_fixture.hpp"
 #include "plexspaces/durable/records.hpp"
 #include "plexspaces/env/probe.hpp"
@@ -87,6 +89,31 @@ TEST_F(DurabilityTest, AnErrorThatIsReturnedCommitsLikeAnyResult) {
   EXPECT_EQ(again->error().code(), Code::kOutOfRange);
   EXPECT_EQ(again->error().message(), "no");
   EXPECT_EQ(**process_->ask("a", Balance{}), 1'000);
+}
+
+TEST_F(DurabilityTest, ADuplicateGetsTheWholeErrorOfTheFirstWithItsCauseAndItsCut) {
+  int row = 0;
+  for (const auto& [text, cause] : std::vector<std::pair<std::string, std::string>>{
+           {"short", "the cause"},
+           {std::string(5000, 'x'), "cut away"},
+           {"short", std::string(5000, 'y')},
+           {std::string(kErrorTextBytesMax - 4, 'x') + "\u20ac", "the cut is inside a character"}}) {
+    const std::string key = "key" + std::to_string(row++);
+    auto first = process_->ask("a", Refuse{text, cause}, key);
+    EXPECT_LE(first->error().message().size(), kErrorTextBytesMax);
+    if (text.size() + cause.size() < 100) {
+      EXPECT_EQ(first->error().message(), "short; because the cause; because and that too");
+    } else {
+      EXPECT_TRUE(first->error().message().ends_with("...")) << first->error().message();
+      EXPECT_TRUE(is_utf8(first->error().message()));
+    }
+    auto same = [&](const Error& error) {
+      return error.to_string() == first->error().to_string() && error.retry() == first->error().retry();
+    };
+    EXPECT_TRUE(same(process_->ask("a", Refuse{text, cause}, key)->error()));
+    restart();
+    EXPECT_TRUE(same(process_->ask("a", Refuse{text, cause}, key)->error()));
+  }
 }
 
 TEST_F(DurabilityTest, AnInputWhoseHandlerThrowsIsTriedAgainThenParkedAndLeavesNothing) {

@@ -99,8 +99,8 @@ RequestContext from_stored(const StoredRequest& request) {
 
 void set_error(StoredOutcome& outcome, const Error& error) {
   outcome.code = static_cast<std::uint32_t>(error.code());
-  outcome.message.data = error.message().substr(0, kErrorTextBytesMax);
-  outcome.domain.data = error.domain().substr(0, kErrorTextBytesMax);
+  outcome.message.data = error.message();
+  outcome.domain.data = error.domain();
   outcome.retry = static_cast<std::uint32_t>(error.retry());
 }
 

@@ -63,12 +63,12 @@ struct StoredOutcome {
   std::int64_t at_ms = 0;          // wall clock
   std::uint64_t request_hash = 0;  // of the message: the key stands for this request and no other
   std::uint32_t code = 0;
-  Bytes message, domain;  // of an error, at most kErrorTextBytesMax
+  Bytes message, domain;  // of an error that is flattened()
   std::uint32_t retry = 0;
 };
 PLX_MESSAGE(StoredOutcome, (1, at_ms), (2, request_hash), (3, code), (4, message), (5, domain), (6, retry));
 
-inline constexpr std::size_t kErrorTextBytesMax = 4096;
+/// `error` is flattened(), as the answer is: a duplicate must get the same text.
 void set_error(StoredOutcome& outcome, const Error& error);
 Error error_of(const StoredOutcome& outcome);
 

@@ -5,6 +5,7 @@
 #include <boost/beast/http/string_body.hpp>
 #include <fmt/format.h>
 
+#include "plexspaces/api/idempotency_key.hpp"
 #include "plexspaces/env/posix/tcp_client.hpp"
 
 namespace plexspaces::http {
@@ -16,7 +17,7 @@ std::string write_request(const ClientRequest& request, const ClientOptions& opt
   std::string text = fmt::format("{} {} HTTP/1.1\r\nHost: {}:{}\r\nConnection: close\r\n", request.method,
                                  request.target, host, options.port);
   if (!request.idempotency_key.empty()) text += fmt::format("Idempotency-Key: {}\r\n", request.idempotency_key);
-  if (!request.body.empty()) text += "Content-Type: application/json\r\n";
+  if (!request.body.empty() || request.method == "POST") text += "Content-Type: application/json\r\n";
   if (!request.body.empty() || request.method != "GET")
     text += fmt::format("Content-Length: {}\r\n", request.body.size());
   return text + "\r\n" + request.body;
@@ -25,6 +26,7 @@ std::string write_request(const ClientRequest& request, const ClientOptions& opt
 }  // namespace
 
 Result<ClientAnswer> send_request(const ClientRequest& request, const ClientOptions& options) {
+  if (!request.idempotency_key.empty()) PLX_TRY_STATUS(api::check_idempotency_key(request.idempotency_key));
   boost::beast::http::response_parser<boost::beast::http::string_body> parser;
   parser.eager(true);
   parser.body_limit(options.answer_bytes_max);

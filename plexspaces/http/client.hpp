@@ -21,8 +21,8 @@ struct ClientOptions {
 struct ClientRequest {
   std::string method = "GET";
   std::string target = "/";
-  std::string body;  // JSON
-  std::string idempotency_key;
+  std::string body;             // JSON
+  std::string idempotency_key;  // empty: none
 };
 
 struct ClientAnswer {
@@ -31,8 +31,8 @@ struct ClientAnswer {
 };
 
 /// Sends one request on a connection of its own and waits for the answer, whatever its status. Blocks.
-/// @error of tcp_exchange(); kUnknown, PLX-HTT-0019: what came back is not an HTTP answer, or larger than
-/// answer_bytes_max.
+/// @error of tcp_exchange(); PLX-HTT-0012: no Idempotency-Key; kUnknown, PLX-HTT-0019: what came back is not an HTTP
+/// answer, or larger than answer_bytes_max.
 Result<ClientAnswer> send_request(const ClientRequest& request, const ClientOptions& options);
 
 }  // namespace plexspaces::http

@@ -6,51 +6,62 @@
 
 #include <fmt/format.h>
 
-#include "plexspaces/base/limits.hpp"
+#include "plexspaces/api/idempotency_key.hpp"
+#include "plexspaces/base/utf8.hpp"
 #include "plexspaces/http/problem.hpp"
 #include "plexspaces/http/route.hpp"
+#include "plexspaces/http/token.hpp"
 
 namespace plexspaces::http {
 
 namespace {
 
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; }
-
 // "application/json", "Application/JSON; charset=utf-8"
 bool is_json(std::string_view content_type) {
-  constexpr std::string_view kJson = "application/json";
-  std::string_view type = content_type.substr(0, content_type.find(';'));
-  while (type.ends_with(' ') || type.ends_with('\t')) type.remove_suffix(1);
-  return std::ranges::equal(type, kJson, {}, lower);
+  return same_token(trim(content_type.substr(0, content_type.find(';'))), "application/json");
 }
 
-Status check_idempotency_key(const Headers& headers, std::string_view key) {
-  if (headers.repeated("Idempotency-Key"))
-    return fail(Code::kInvalidArgument, "the header Idempotency-Key comes more than once: send one", "PLX-HTT-0012");
-  if (key.size() > kIdempotencyKeyBytesMax)
+// A page of another site can make a browser send a POST without asking the server, but not one of this type; PUT and
+// DELETE it asks about. So a POST needs the type even when it has no body.
+Status check_content_type(const Request& request) {
+  if (request.body.empty() && request.method != "POST") return {};
+  const Headers& headers = request.headers;
+  if (!headers.content_type)
     return fail(Code::kInvalidArgument,
-                fmt::format("the Idempotency-Key has {} bytes; the limit is {}", key.size(), kIdempotencyKeyBytesMax),
-                "PLX-HTT-0012");
-  if (!std::ranges::all_of(key, [](char c) { return c >= 0x20 && c < 0x7f; }))
-    return fail(Code::kInvalidArgument, "the Idempotency-Key holds a byte that is not printable ASCII", "PLX-HTT-0012");
+                "there is no Content-Type: send application/json (curl: --json instead of -d or -X POST)",
+                "PLX-HTT-0013");
+  if (!is_json(*headers.content_type))
+    return fail(Code::kInvalidArgument,
+                fmt::format("the Content-Type is '{}': send application/json (curl: --json instead of -d)",
+                            excerpt(*headers.content_type)),
+                "PLX-HTT-0013");
+  if (headers.content_encoding && !same_token(*headers.content_encoding, "identity"))
+    return fail(Code::kInvalidArgument,
+                fmt::format("the Content-Encoding is '{}': send the body as it is", excerpt(*headers.content_encoding)),
+                "PLX-HTT-0013");
   return {};
+}
+
+// What is not one is ignored, as W3C Trace Context asks.
+std::string_view trace_of(const Headers& headers) {
+  std::string_view trace = headers.traceparent.value_or("");
+  bool printable = std::ranges::all_of(trace, [](char c) { return c > 0x20 && c < 0x7f; });
+  return printable && trace.size() <= kTraceparentBytesMax ? trace : std::string_view{};
 }
 
 Status check_read_only(const Request& request, std::string_view path) {
   if (request.method == "GET" || request.method == "HEAD") return {};
-  return fail(Code::kUnimplemented, fmt::format("{} can only be read: use GET", path), "PLX-HTT-0003");
+  return fail(Code::kUnimplemented, fmt::format("{} can only be read: use GET", excerpt(path)), "PLX-HTT-0003");
 }
 
 Result<Plan> plan_invoke(Request& request) {
   PLX_TRY(invoke, route_actor(request.method, request.target));
-  std::string_view key = request.headers.find("Idempotency-Key");
-  PLX_TRY_STATUS(check_idempotency_key(request.headers, key));
-  std::string_view content_type = request.headers.find("Content-Type");
-  if (!request.body.empty() && !content_type.empty() && !is_json(content_type))
-    return fail(Code::kInvalidArgument,
-                fmt::format("the body is '{}': send application/json", content_type.substr(0, 64)), "PLX-HTT-0013");
-  invoke.idempotency_key = key;
-  invoke.traceparent = request.headers.find("traceparent");
+  if (request.headers.idempotency_key) {
+    PLX_TRY_STATUS(api::check_idempotency_key(*request.headers.idempotency_key));
+    invoke.idempotency_key = *request.headers.idempotency_key;
+  }
+  PLX_TRY_STATUS(check_content_type(request));
+  invoke.traceparent = trace_of(request.headers);
   invoke.body = std::move(request.body);
   invoke.timeout = request.timeout;
   return Plan(std::move(invoke));
@@ -68,7 +79,7 @@ Result<Plan> plan(Request& request) {
   if (!found)
     return fail(Code::kNotFound,
                 fmt::format("no resource '{}': there are {}..., /api/v1/outbox, /healthz/live, /healthz/ready",
-                            path.substr(0, 64), kActorsPath),
+                            excerpt(path), kActorsPath),
                 "PLX-HTT-0001");
   PLX_TRY_STATUS(check_read_only(request, path));
   return *std::move(found);

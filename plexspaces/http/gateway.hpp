@@ -1,7 +1,7 @@
 // What each path of the API does.
 #pragma once
 
-#include <string>
+#include <cstddef>
 #include <variant>
 
 #include "plexspaces/api/operations.hpp"
@@ -9,6 +9,9 @@
 #include "plexspaces/http/message.hpp"
 
 namespace plexspaces::http {
+
+/// Longest traceparent that is kept, in bytes; the version of today has 55.
+inline constexpr std::size_t kTraceparentBytesMax = 256;
 
 /// What a request asks for.
 struct AskLive {};
@@ -24,8 +27,8 @@ using Plan = std::variant<api::InvokeRequest, AskLive, AskReady, AskOutbox>;
 ///     /healthz/ready       GET {"status": "ready"} or 503
 ///
 /// @error kNotFound: no such path. PLX-HTT-0002, PLX-HTT-0003: the path does not have the method. PLX-HTT-0012: an
-/// Idempotency-Key that is repeated, too long or not printable ASCII. PLX-HTT-0013: a body that is not
-/// application/json.
+/// Idempotency-Key that is empty, too long or not printable ASCII. PLX-HTT-0013: a POST, or a body, that is not
+/// application/json. A traceparent that is none, or longer than kTraceparentBytesMax, is ignored.
 Result<Plan> plan(Request& request);
 
 /// The answer to an invocation: 200 with the reply, 204 when there is none, else the problem.

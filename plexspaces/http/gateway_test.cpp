@@ -1,6 +1,5 @@
 #include "plexspaces/http/gateway.hpp"
 
-#include <map>
 #include <string>
 
 #include <gtest/gtest.h>
@@ -8,20 +7,7 @@
 namespace plexspaces::http {
 namespace {
 
-class MapHeaders final : public Headers {
- public:
-  MapHeaders(std::initializer_list<std::pair<const std::string, std::string>> fields) : fields_(fields) {}
-  std::string_view find(std::string_view name) const override {
-    auto field = fields_.find(std::string(name));
-    return field == fields_.end() ? std::string_view{} : field->second;
-  }
-  bool repeated(std::string_view name) const override { return fields_.count(std::string(name)) > 1; }
-
- private:
-  std::multimap<std::string, std::string> fields_;
-};
-
-Result<Plan> plan_of(std::string_view method, std::string_view target, const MapHeaders& headers = {},
+Result<Plan> plan_of(std::string_view method, std::string_view target, const Headers& headers = {},
                      std::string body = {}) {
   Request request{.method = method, .target = target, .headers = headers, .body = std::move(body), .timeout = 7s};
   return plan(request);
@@ -30,11 +16,10 @@ Result<Plan> plan_of(std::string_view method, std::string_view target, const Map
 constexpr auto kActor = "/api/v1/actors/acme/shop/airport/SFO/departed";
 
 TEST(GatewayTest, AnInvocationCarriesBodyHeadersAndTimeout) {
-  auto planned = plan_of("POST", kActor,
-                         {{"Idempotency-Key", "row 17"},
-                          {"traceparent", "00-ab-cd-01"},
-                          {"Content-Type", "application/JSON; charset=utf-8"}},
-                         R"({"delay": 3})");
+  auto planned = plan_of(
+      "POST", kActor,
+      {.content_type = "application/JSON; charset=utf-8", .idempotency_key = "row 17", .traceparent = "00-ab-cd-01"},
+      R"({"delay": 3})");
   ASSERT_TRUE(planned);
   const auto& request = std::get<api::InvokeRequest>(*planned);
   EXPECT_EQ(request.verb, api::Verb::kUpdate);
@@ -55,19 +40,64 @@ TEST(GatewayTest, FixedPathsCanOnlyBeRead) {
   EXPECT_EQ(plan_of("GET", "/").error().code(), Code::kNotFound);
 }
 
-TEST(GatewayTest, AnIdempotencyKeyIsShortAndPrintable) {
-  EXPECT_TRUE(plan_of("POST", kActor, {{"Idempotency-Key", std::string(256, 'k')}}));
-  EXPECT_EQ(plan_of("POST", kActor, {{"Idempotency-Key", std::string(257, 'k')}}).error().domain(), "PLX-HTT-0012");
-  EXPECT_EQ(plan_of("POST", kActor, {{"Idempotency-Key", "a\tb"}}).error().domain(), "PLX-HTT-0012");
-  EXPECT_EQ(plan_of("POST", kActor, {{"Idempotency-Key", "a"}, {"Idempotency-Key", "b"}}).error().domain(),
-            "PLX-HTT-0012");
+TEST(GatewayTest, AnIdempotencyKeyIsShortAndPrintableAndNotEmpty) {
+  auto with_key = [](std::string_view key) {
+    auto planned = plan_of("POST", kActor, {.content_type = "application/json", .idempotency_key = key});
+    return planned ? "planned" : planned.error().domain();
+  };
+  EXPECT_EQ(with_key(std::string(256, 'k')), "planned");
+  EXPECT_EQ(with_key(std::string(257, 'k')), "PLX-HTT-0012");
+  EXPECT_EQ(with_key("a\tb"), "PLX-HTT-0012");
+  EXPECT_EQ(with_key("a\r\nX: y"), "PLX-HTT-0012");
+  EXPECT_EQ(with_key("\xC3\xA9"), "PLX-HTT-0012");
+  EXPECT_EQ(with_key(""), "PLX-HTT-0012");
+  EXPECT_EQ(plan_of("DELETE", "/api/v1/actors/a/b?key=c", {.idempotency_key = ""}).error().domain(), "PLX-HTT-0012");
 }
 
-TEST(GatewayTest, ABodyIsJson) {
-  EXPECT_EQ(plan_of("POST", kActor, {{"Content-Type", "text/plain"}}, "{}").error().domain(), "PLX-HTT-0013");
-  EXPECT_EQ(plan_of("POST", kActor, {{"Content-Type", "application/jsonp"}}, "{}").error().domain(), "PLX-HTT-0013");
-  EXPECT_TRUE(plan_of("POST", kActor, {}, "{}"));                              // not said: taken for JSON
-  EXPECT_TRUE(plan_of("POST", kActor, {{"Content-Type", "text/plain"}}, ""));  // no body, no type
+TEST(GatewayTest, APostAndEveryBodyIsJson) {
+  auto of = [](std::string_view method, const Headers& headers, std::string body) {
+    auto planned = plan_of(method, kActor, headers, std::move(body));
+    return planned ? "planned" : planned.error().domain();
+  };
+  EXPECT_EQ(of("POST", {.content_type = "application/json"}, "{}"), "planned");
+  EXPECT_EQ(of("POST", {.content_type = "Application/Json ; charset=utf-8"}, ""), "planned");
+  EXPECT_EQ(of("GET", {}, ""), "planned");
+  EXPECT_EQ(of("PUT", {}, ""), "planned");  // a browser asks before it sends this for a page of another site
+  // What a page of another site can make a browser send without asking.
+  for (std::string_view type :
+       {"text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x",
+        "text/plain; application/json", "application/jsonp", "application/json, text/plain", ""})
+    for (const char* body : {"{}", ""}) EXPECT_EQ(of("POST", {.content_type = type}, body), "PLX-HTT-0013") << type;
+  EXPECT_EQ(of("POST", {}, "{}"), "PLX-HTT-0013");
+  EXPECT_EQ(of("POST", {}, ""), "PLX-HTT-0013");
+  EXPECT_EQ(of("PUT", {}, "{}"), "PLX-HTT-0013");
+  EXPECT_EQ(of("GET", {}, "{}"), "PLX-HTT-0013");
+  EXPECT_EQ(of("POST", {.content_type = "application/json", .content_encoding = "gzip"}, "\x1f\x8b"), "PLX-HTT-0013");
+  EXPECT_EQ(of("POST", {.content_type = "application/json", .content_encoding = "identity"}, "{}"), "planned");
+}
+
+TEST(GatewayTest, ATraceThatIsNoneIsIgnoredAndNoneIsKeptThatIsLong) {
+  auto trace_of = [](std::string_view trace) {
+    return std::get<api::InvokeRequest>(*plan_of("GET", kActor, {.traceparent = trace})).traceparent;
+  };
+  EXPECT_EQ(trace_of("00-ab-cd-01"), "00-ab-cd-01");
+  EXPECT_EQ(trace_of(""), "");
+  EXPECT_EQ(trace_of("00 ab"), "");
+  EXPECT_EQ(trace_of("\xff"), "");
+  EXPECT_EQ(trace_of(std::string(kTraceparentBytesMax, 'a')), std::string(kTraceparentBytesMax, 'a'));
+  EXPECT_EQ(trace_of(std::string(kTraceparentBytesMax + 1, 'a')), "");
+}
+
+TEST(GatewayTest, ARefusalQuotesOnlyTheBeginningOfWhatWasSent) {
+  const std::string text(8000, 'x');
+  const std::string target = "/api/v1/actors/a/b?" + text + "=1", path = "/" + text;
+  for (const auto& planned :
+       {plan_of("GET", path), plan_of(text, kActor), plan_of("GET", target), plan_of("POST", "/healthz/live"),
+        plan_of("POST", kActor, {.content_type = text}),
+        plan_of("POST", kActor, {.content_type = "application/json", .content_encoding = text}, "{}")}) {
+    ASSERT_FALSE(planned);
+    EXPECT_LT(planned.error().message().size(), 300u) << planned.error().message();
+  }
 }
 
 TEST(GatewayTest, AReplyWithoutBodyIs204) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -11,21 +12,24 @@
 
 namespace plexspaces::http {
 
-/// The header fields of one request.
-class Headers {
- public:
-  virtual ~Headers() = default;
-  /// @returns the value of the field, whatever the case of its name; empty when there is none. Of a field that was sent
-  /// more than once, the first.
-  virtual std::string_view find(std::string_view name) const = 0;
-  virtual bool repeated(std::string_view name) const = 0;
+/// The header fields that are read of a request; the others are dropped. A field that was not sent is absent, one that
+/// was sent without a value is empty. None of them was sent twice: the parser refuses that.
+struct Headers {
+  std::optional<std::string_view> host;
+  std::optional<std::string_view> origin;
+  std::optional<std::string_view> sec_fetch_site;
+  std::optional<std::string_view> content_type;
+  std::optional<std::string_view> content_encoding;
+  std::optional<std::string_view> idempotency_key;
+  std::optional<std::string_view> request_timeout;
+  std::optional<std::string_view> traceparent;
 };
 
-/// One request. The views and the headers are valid until the handler returns; the body is the handler's to take.
+/// One request. The views are valid until the handler returns; the body is the handler's to take.
 struct Request {
   std::string_view method;  // "GET"
   std::string_view target;  // as sent: "/api/v1/actors/shop/airport?key=SFO"
-  const Headers& headers;
+  Headers headers;
   std::string body;
   Duration timeout;  // how long the client is ready to wait, within the server's own limit
 };

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstddef>
-#include <iterator>
+#include <string>
+#include <utility>
 
 #include <fmt/format.h>
 
-#include "plexspaces/http/utf8.hpp"
+#include "plexspaces/codec/codec.hpp"
 
 namespace plexspaces::http {
 
@@ -34,6 +34,7 @@ constexpr std::array kDomains{
     DomainStatus{"PLX-HTT-0011", 431},                 // header too large
     DomainStatus{"PLX-HTT-0013", 415},                 // not application/json
     DomainStatus{"PLX-HTT-0018", 408},                 // request not complete in time
+    DomainStatus{"PLX-HTT-0021", 421},                 // another host
 };
 
 struct StatusText {
@@ -54,6 +55,7 @@ constexpr std::array kReasons{
     StatusText{413, "Content Too Large"},
     StatusText{414, "URI Too Long"},
     StatusText{415, "Unsupported Media Type"},
+    StatusText{421, "Misdirected Request"},
     StatusText{422, "Unprocessable Content"},
     StatusText{429, "Too Many Requests"},
     StatusText{431, "Request Header Fields Too Large"},
@@ -99,51 +101,16 @@ int status_of(const Error& error) {
   return status < 400 ? 500 : status;
 }
 
-void append_json_string(std::string& out, std::string_view text) {
-  out.push_back('"');
-  while (!text.empty()) {
-    std::size_t length = utf8_length(text);
-    if (length == 0) {
-      out += "\xEF\xBF\xBD";
-      text.remove_prefix(1);
-      continue;
-    }
-    char first = text.front();
-    if (first == '"' || first == '\\') {
-      out.push_back('\\');
-      out.push_back(first);
-    } else if (first == '\n') {
-      out += "\\n";
-    } else if (static_cast<unsigned char>(first) < 0x20) {
-      fmt::format_to(std::back_inserter(out), "\\u{:04x}", static_cast<unsigned>(first));
-    } else {
-      out += text.substr(0, length);
-    }
-    text.remove_prefix(length);
-  }
-  out.push_back('"');
-}
-
 Response problem(const Error& error) {
   int status = status_of(error);
-  const std::string& domain = error.domain();
-  std::string detail = error.message();
-  for (const Error* cause = error.cause(); cause != nullptr; cause = cause->cause())
-    detail += "; because " + cause->message();
-
-  std::string body = "{\"type\": ";
-  append_json_string(body, domain.size() > 5
-                               ? fmt::format("docs/errors/{}#{}", domain.substr(0, domain.size() - 5), domain)
-                               : std::string("about:blank"));
-  body += ", \"title\": ";
-  append_json_string(body, reason_phrase(status));
-  body += fmt::format(", \"status\": {}, \"detail\": ", status);
-  append_json_string(body, detail);
-  body += fmt::format(", \"code\": \"{}\"", code_name(error.code()));
-  if (!domain.empty()) {
-    body += ", \"domain\": ";
-    append_json_string(body, domain);
-  }
+  const Error shown = error.flattened();
+  const std::string& domain = shown.domain();
+  std::string type = domain.size() > 5 ? fmt::format("docs/errors/{}#{}", domain.substr(0, domain.size() - 5), domain)
+                                       : std::string("about:blank");
+  std::string body = fmt::format(R"({{"type": {}, "title": {}, "status": {}, "detail": {}, "code": "{}")",
+                                 to_json(type), to_json(std::string(reason_phrase(status))), status,
+                                 to_json(shown.message()), code_name(error.code()));
+  if (!domain.empty()) body += fmt::format(R"(, "domain": {})", to_json(domain));
   body += fmt::format(", \"retry\": \"{}\"}}", retry_name(error.retry()));
 
   Response response{.status = status, .body = std::move(body), .content_type = "application/problem+json"};

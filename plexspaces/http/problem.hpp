@@ -18,14 +18,12 @@ int status_of(const Error& error);
 ///     {"type": "docs/errors/PLX-HTT#PLX-HTT-0001", "title": "Not Found", "status": 404, "detail": "...",
 ///      "code": "NOT_FOUND", "domain": "PLX-HTT-0001", "retry": "never"}
 ///
+/// "detail" is of the error flattened(): with the texts of its causes, at most kErrorTextBytesMax bytes.
 /// "retry" is never, same or backoff; for an outcome that is not known it says whether the same request, sent with the
 /// same Idempotency-Key, is safe. With a 405 comes Allow, with a 503 or 429 Retry-After.
 Response problem(const Error& error);
 
 /// The reason phrase of a status, "Not Found"; "Unknown" for one that this server never sends.
 std::string_view reason_phrase(int status);
-
-/// Appends `text` as a JSON string with its quotes. Bytes that are not UTF-8 become U+FFFD.
-void append_json_string(std::string& out, std::string_view text);
 
 }  // namespace plexspaces::http

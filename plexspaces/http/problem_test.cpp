@@ -7,7 +7,8 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
-#include "plexspaces/http/utf8.hpp"
+#include "plexspaces/base/limits.hpp"
+#include "plexspaces/base/utf8.hpp"
 
 namespace plexspaces::http {
 namespace {
@@ -48,6 +49,9 @@ TEST(ProblemTest, StatusesTellWhatIsWrong) {
   EXPECT_EQ(status_of(Error(Code::kResourceExhausted, "")), 429);
   EXPECT_EQ(status_of(Error(Code::kResourceExhausted, "", "PLX-HTT-0010")), 413);
   EXPECT_EQ(status_of(Error(Code::kResourceExhausted, "", "PLX-HTT-0011")), 431);
+  EXPECT_EQ(status_of(Error(Code::kFailedPrecondition, "", "PLX-HTT-0021")), 421);
+  EXPECT_EQ(status_of(Error(Code::kPermissionDenied, "", "PLX-HTT-0022")), 403);
+  EXPECT_EQ(status_of(Error(Code::kUnimplemented, "", "PLX-HTT-0020")), 501);
   EXPECT_EQ(status_of(Error(Code::kDeadlineExceeded, "")), 504);
   EXPECT_EQ(status_of(Error(Code::kUnknown, "")), 500);
 }
@@ -60,9 +64,16 @@ TEST(ProblemTest, MethodNotAllowedNamesTheAllowedOnes) {
   EXPECT_EQ(response.headers[0].second, "POST, PUT");
 }
 
+TEST(ProblemTest, TheDetailIsBounded) {
+  Error error = Error(Code::kAborted, std::string(1 << 20, 'x')).caused_by(Error(Code::kAborted, "why"));
+  auto document = boost::json::parse(problem(error).body).as_object();
+  EXPECT_EQ(document["detail"].as_string().size(), kErrorTextBytesMax);
+}
+
 RC_GTEST_PROP(ProblemTest, AnyMessageGivesADocument, (const std::string& message)) {
   auto document = boost::json::parse(problem(Error(Code::kInternal, message)).body).as_object();
-  if (is_utf8(message)) RC_ASSERT(std::string(document["detail"].as_string()) == message);
+  if (is_utf8(message) && message.size() <= kErrorTextBytesMax)
+    RC_ASSERT(std::string(document["detail"].as_string()) == message);
 }
 
 }  // namespace

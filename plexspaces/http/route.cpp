@@ -1,5 +1,6 @@
 #include "plexspaces/http/route.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <optional>
@@ -7,7 +8,7 @@
 #include <fmt/format.h>
 
 #include "plexspaces/base/limits.hpp"
-#include "plexspaces/http/utf8.hpp"
+#include "plexspaces/base/utf8.hpp"
 
 namespace plexspaces::http {
 
@@ -29,9 +30,6 @@ std::optional<api::Verb> verb_of(std::string_view method) {
   if (method == "DELETE") return api::Verb::kDelete;
   return std::nullopt;
 }
-
-// What a message may quote of a request: enough to recognise it, never all of 8 KiB.
-std::string_view excerpt(std::string_view text) { return text.substr(0, 64); }
 
 struct Segments {
   std::array<std::string_view, kSegmentsMax> parts;
@@ -76,14 +74,19 @@ Result<std::optional<std::string_view>> key_of_query(std::string_view query) {
 }  // namespace
 
 Target split_target(std::string_view target) {
+  Target split;
   if (!target.starts_with('/')) {  // absolute form, as proxies send it (RFC 9112, 3.2.2)
     std::size_t scheme = target.find("://");
-    std::size_t slash = scheme == std::string_view::npos ? scheme : target.find('/', scheme + 3);
-    target = slash == std::string_view::npos ? std::string_view{} : target.substr(slash);
+    std::string_view rest = scheme == std::string_view::npos ? std::string_view{} : target.substr(scheme + 3);
+    std::size_t end = std::min(rest.find_first_of("/?#"), rest.size());
+    if (scheme != std::string_view::npos) split.authority = rest.substr(0, end);
+    target = rest.substr(end);
+    if (!target.starts_with('/')) return split;
   }
   std::size_t mark = target.find('?');
-  if (mark == std::string_view::npos) return {.path = target, .query = {}};
-  return {.path = target.substr(0, mark), .query = target.substr(mark + 1)};
+  split.path = target.substr(0, mark);
+  if (mark != std::string_view::npos) split.query = target.substr(mark + 1);
+  return split;
 }
 
 Result<std::string> percent_decode(std::string_view what, std::string_view text) {
@@ -130,7 +133,7 @@ std::string percent_encode(std::string_view text) {
 }
 
 Result<api::InvokeRequest> route_actor(std::string_view method, std::string_view target) {
-  auto [path, query] = split_target(target);
+  auto [path, query, authority] = split_target(target);
   if (!path.starts_with(kActorsPath))
     return fail(Code::kNotFound, fmt::format("no resource '{}': actors are under {}", excerpt(path), kActorsPath),
                 "PLX-HTT-0001");

@@ -1,6 +1,7 @@
 // From a path to an actor.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -14,8 +15,9 @@ inline constexpr std::string_view kActorsPath = "/api/v1/actors/";
 
 /// The target of a request, taken apart: "/a/b?key=c" or "http://host/a/b?key=c".
 struct Target {
-  std::string_view path;   // from the first '/', not decoded
-  std::string_view query;  // after the '?', not decoded
+  std::string_view path;                      // from the first '/', not decoded
+  std::string_view query;                     // after the '?', not decoded
+  std::optional<std::string_view> authority;  // "host", where there is one
 };
 Target split_target(std::string_view target);
 

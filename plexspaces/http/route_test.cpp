@@ -8,7 +8,7 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
-#include "plexspaces/http/utf8.hpp"
+#include "plexspaces/base/utf8.hpp"
 
 namespace plexspaces::http {
 namespace {

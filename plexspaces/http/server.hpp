@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "plexspaces/base/error.hpp"
-#include "plexspaces/base/limits.hpp"
 #include "plexspaces/env/clock.hpp"
 #include "plexspaces/http/deadlines.hpp"
 #include "plexspaces/http/message.hpp"
+#include "plexspaces/http/request_parser.hpp"
 
 namespace plexspaces::env {
 class PosixExecutor;
@@ -21,11 +22,10 @@ namespace plexspaces::http {
 class ServerCore;
 
 struct ServerOptions {
-  std::string address = "127.0.0.1";  // an IP address of this machine
-  std::uint16_t port = 8080;          // 0: a free one, see Server::port()
-  std::size_t body_bytes_max = kPayloadBytesMax;
-  std::size_t header_bytes_max = std::size_t{16} << 10;  // request line and fields together
-  std::size_t target_bytes_max = std::size_t{8} << 10;
+  std::string address = "127.0.0.1";            // an IP address of this machine
+  std::uint16_t port = 8080;                    // 0: a free one, see Server::port()
+  std::vector<std::string> allowed_hosts = {};  // names besides those of loopback: check_same_origin()
+  RequestLimits limits = {};
   std::size_t connections_max = 1024;
   std::size_t refusals_max = 64;  // connections over the limit that are told so; beyond that they are closed
   Duration request_timeout =
@@ -43,6 +43,8 @@ struct ServerOptions {
 ///  - A request is answered once, answers in the order of the requests. One at a time is with the handler per
 ///  connection;
 ///    further ones wait in the socket.
+///  - A page of another site in a browser of this machine reaches no handler (check_same_origin()), and neither does a
+///    request whose end could be read in two ways (RequestParser); both end the connection.
 ///  - What the limits refuse is answered by the status that says so (400, 408, 413, 414, 431, 503, 504) and costs
 ///  bounded
 ///    memory and no thread; a client that is too slow is cut (INV-G4).

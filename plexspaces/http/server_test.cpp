@@ -160,16 +160,15 @@ TEST_F(ServerTest, ARequestMayComeByteByByte) {
 
 TEST_F(ServerTest, AChunkedBodyIsPutTogether) {
   serve(echo);
-  EXPECT_THAT(
-      connect().ask(
-          "POST /c HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nplex\r\n6\r\nspaces\r\n0\r\n\r\n"),
-      HasSubstr("POST /c plexspaces"));
+  EXPECT_THAT(connect().ask("POST /c HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: "
+                            "chunked\r\n\r\n4\r\nplex\r\n6\r\nspaces\r\n0\r\n\r\n"),
+              HasSubstr("POST /c plexspaces"));
 }
 
 TEST_F(ServerTest, ABodyThatWaitsForTheServersConsentIsAskedFor) {
   serve(echo);
   Client client = connect();
-  client.send("POST /e HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
+  client.send("POST /e HTTP/1.1\r\nHost: localhost\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n");
   EXPECT_EQ(client.receive(), "HTTP/1.1 100 Continue\r\n\r\n");
   EXPECT_THAT(client.ask("body"), HasSubstr("POST /e body"));
 }
@@ -177,7 +176,7 @@ TEST_F(ServerTest, ABodyThatWaitsForTheServersConsentIsAskedFor) {
 TEST_F(ServerTest, HeadIsAnsweredWithoutABody) {
   serve(echo);
   Client client = connect();
-  client.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n");
+  client.send("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n");
   std::string head = client.receive(/*head=*/true);
   EXPECT_THAT(head, HasSubstr("Content-Length: 7\r\n"));
   EXPECT_THAT(head, testing::EndsWith("\r\n\r\n"));
@@ -262,6 +261,7 @@ TEST_P(ServerBadRequestTest, IsToldWhatIsWrongAndTheServerGoesOn) {
   EXPECT_THAT(answer, StartsWith("HTTP/1.1 " + GetParam().status + " "));
   EXPECT_THAT(answer, HasSubstr("application/problem+json"));
   EXPECT_THAT(answer, HasSubstr(GetParam().domain));
+  EXPECT_EQ(client.receive(), "");  // nothing behind it is taken for a request
   EXPECT_THAT(connect().ask(get("/alive")), HasSubstr("GET /alive"));
 }
 
@@ -273,33 +273,65 @@ INSTANTIATE_TEST_SUITE_P(
         BadRequest{"BinaryNoise", std::string("\x16\x03\x01\x02\x00\x01\x00\x01", 8) + "\r\n\r\n", "400",
                    "PLX-HTT-0007"},
         BadRequest{"NoHost", "GET / HTTP/1.1\r\n\r\n", "400", "PLX-HTT-0007"},
-        BadRequest{"TwoHosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400", "PLX-HTT-0007"},
-        BadRequest{"LengthIsNotANumber", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: ten\r\n\r\n", "400",
+        BadRequest{"TwoHosts", "GET / HTTP/1.1\r\nHost: localhost\r\nHost: localhost\r\n\r\n", "400", "PLX-HTT-0007"},
+        BadRequest{"LengthIsNotANumber", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: ten\r\n\r\n", "400",
                    "PLX-HTT-0007"},
-        BadRequest{"TwoLengths", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab",
-                   "400", "PLX-HTT-0007"},
-        BadRequest{"LengthAndChunks",
-                   "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                   "400", "PLX-HTT-0007"},
-        BadRequest{"BadChunk", "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400",
+        BadRequest{"TwoLengths",
+                   "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", "400",
                    "PLX-HTT-0007"},
-        BadRequest{"HeaderTooLarge", "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(20 << 10, 'x') + "\r\n\r\n",
-                   "431", "PLX-HTT-0011"},
-        BadRequest{"EndlessHeader", "GET / HTTP/1.1\r\nHost: h\r\nX: " + std::string(64 << 10, 'x'), "431",
+        BadRequest{
+            "LengthAndChunks",
+            "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            "400", "PLX-HTT-0007"},
+        BadRequest{"BadChunk", "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400",
+                   "PLX-HTT-0007"},
+        BadRequest{"HeaderTooLarge",
+                   "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(20 << 10, 'x') + "\r\n\r\n", "431",
+                   "PLX-HTT-0011"},
+        BadRequest{"EndlessHeader", "GET / HTTP/1.1\r\nHost: localhost\r\nX: " + std::string(64 << 10, 'x'), "431",
                    "PLX-HTT-0011"},
         BadRequest{"TargetTooLong", get("/" + std::string(9 << 10, 'x')), "414", "PLX-HTT-0009"},
         BadRequest{"BodyTooLarge", post("/", std::string((1 << 20) + 1, 'x')), "413", "PLX-HTT-0010"},
-        BadRequest{"BodyAnnouncedTooLarge", "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 99999999999\r\n\r\n", "413",
-                   "PLX-HTT-0010"},
+        BadRequest{"BodyAnnouncedTooLarge", "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 99999999999\r\n\r\n",
+                   "413", "PLX-HTT-0010"},
+        BadRequest{"ChunksTooLarge",
+                   "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" +
+                       std::string(0x200000, 'x'),
+                   "413", "PLX-HTT-0010"},
+        BadRequest{"UnknownCoding",
+                   "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: gzip\r\n\r\n" + get("/hidden"), "501",
+                   "PLX-HTT-0020"},
+        BadRequest{"AnotherHost", "POST / HTTP/1.1\r\nHost: evil.com\r\nContent-Length: 100\r\n\r\n", "421",
+                   "PLX-HTT-0021"},
+        BadRequest{"AnotherOrigin",
+                   "POST / HTTP/1.1\r\nHost: localhost\r\nOrigin: http://evil.com\r\nContent-Length: 100\r\n\r\n",
+                   "403", "PLX-HTT-0022"},
+        BadRequest{"AnotherSite", "GET / HTTP/1.1\r\nHost: localhost\r\nSec-Fetch-Site: cross-site\r\n\r\n", "403",
+                   "PLX-HTT-0022"},
         BadRequest{
-            "ChunksTooLarge",
-            "POST / HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n200000\r\n" + std::string(0x200000, 'x'),
-            "413", "PLX-HTT-0010"},
-        BadRequest{"TimeoutIsNotANumber", "GET / HTTP/1.1\r\nHost: h\r\nRequest-Timeout: soon\r\n\r\n", "400",
+            "EndlessChunkLine",
+            "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n1;" + std::string(64 << 10, 'x'),
+            "431", "PLX-HTT-0011"},
+        BadRequest{"TimeoutIsEmpty", "GET / HTTP/1.1\r\nHost: localhost\r\nRequest-Timeout:\r\n\r\n", "400",
                    "PLX-HTT-0008"},
-        BadRequest{"TimeoutIsNegative", "GET / HTTP/1.1\r\nHost: h\r\nRequest-Timeout: -1\r\n\r\n", "400",
+        BadRequest{"TimeoutIsNotANumber", "GET / HTTP/1.1\r\nHost: localhost\r\nRequest-Timeout: soon\r\n\r\n", "400",
+                   "PLX-HTT-0008"},
+        BadRequest{"TimeoutIsNegative", "GET / HTTP/1.1\r\nHost: localhost\r\nRequest-Timeout: -1\r\n\r\n", "400",
                    "PLX-HTT-0008"}),
     [](const auto& row) { return row.param.what; });
+
+TEST_F(ServerTest, WhatIsRefusedByItsHeaderIsNotAskedForItsBody) {
+  serve(echo);
+  EXPECT_THAT(connect().ask("POST / HTTP/1.1\r\nHost: evil.com\r\nExpect: 100-continue\r\nContent-Length: 4\r\n\r\n"),
+              StartsWith("HTTP/1.1 421"));
+}
+
+TEST_F(ServerTest, AHostThatIsAllowedIsServed) {
+  serve(echo, {.allowed_hosts = {"plex.example"}});
+  EXPECT_THAT(connect().ask("GET / HTTP/1.1\r\nHost: plex.example\r\nOrigin: https://plex.example\r\n\r\n"),
+              StartsWith("HTTP/1.1 200"));
+  EXPECT_THAT(connect().ask("GET / HTTP/1.1\r\nHost: other.example\r\n\r\n"), StartsWith("HTTP/1.1 421"));
+}
 
 TEST_F(ServerTest, ABodyAtTheLimitIsTaken) {
   serve([](Request request, Respond respond) { respond(Response{.body = std::to_string(request.body.size())}); });
@@ -310,8 +342,9 @@ TEST_F(ServerTest, ARequestMayShortenItsTimeoutOnly) {
   serve([](Request request, Respond respond) { respond(Response{.body = std::to_string(request.timeout.count())}); },
         {.request_timeout = 30s});
   Client client = connect();
-  EXPECT_THAT(client.ask("GET / HTTP/1.1\r\nHost: h\r\nRequest-Timeout: 2.5\r\n\r\n"), HasSubstr("\r\n\r\n2500000000"));
-  EXPECT_THAT(client.ask("GET / HTTP/1.1\r\nHost: h\r\nRequest-Timeout: 1e300\r\n\r\n"),
+  EXPECT_THAT(client.ask("GET / HTTP/1.1\r\nHost: localhost\r\nRequest-Timeout: 2.5\r\n\r\n"),
+              HasSubstr("\r\n\r\n2500000000"));
+  EXPECT_THAT(client.ask("GET / HTTP/1.1\r\nHost: localhost\r\nRequest-Timeout: 1e300\r\n\r\n"),
               HasSubstr("\r\n\r\n30000000000"));
   EXPECT_THAT(client.ask(get("/")), HasSubstr("\r\n\r\n30000000000"));
 }

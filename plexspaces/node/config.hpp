@@ -24,6 +24,7 @@ struct Config {
   struct Http {
     std::string address;
     std::uint16_t port = 0;
+    std::string allowed_hosts;
     std::size_t body_bytes_max = 0;
     std::size_t connections_max = 0;
     Duration request_timeout{};

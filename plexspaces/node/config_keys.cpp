@@ -43,6 +43,15 @@ const ConfigKey kKeys[] = {
      .max = 65535,
      .help = "port of HTTP; 0 takes a free one and prints it",
      .set = [](Config& c, Text, std::int64_t number) { c.http.port = static_cast<std::uint16_t>(number); }},
+    {.name = "http.allowed_hosts",
+     .type = ValueType::kText,
+     .default_value = "",
+     .min = 0,
+     .max = 4096,
+     .help =
+         "names, with commas between them, by which clients and pages may call this node besides those of loopback: "
+         "plex.example or devbox:8080",
+     .set = [](Config& c, Text text, std::int64_t) { c.http.allowed_hosts = text; }},
     {.name = "http.body_bytes_max",
      .type = ValueType::kBytes,
      .default_value = "1MiB",

@@ -14,6 +14,7 @@
 #include "plexspaces/env/posix/executor.hpp"
 #include "plexspaces/env/posix/random.hpp"
 #include "plexspaces/http/gateway.hpp"
+#include "plexspaces/http/same_origin.hpp"
 #include "plexspaces/http/server.hpp"
 #include "plexspaces/store/sqlite_store.hpp"
 
@@ -43,7 +44,7 @@ http::ServerOptions server_options(const Config& config) {
   http::ServerOptions options;
   options.address = config.http.address;
   options.port = config.http.port;
-  options.body_bytes_max = config.http.body_bytes_max;
+  options.limits.body_bytes_max = config.http.body_bytes_max;
   options.connections_max = config.http.connections_max;
   options.request_timeout = config.http.request_timeout;
   options.deadlines.idle_timeout = config.http.idle_timeout;
@@ -104,7 +105,11 @@ Status Node::Impl::start(OnStoreFailure on_store_failure, std::vector<Applicatio
 }
 
 Status Node::Impl::start_http() {
-  auto started = http::Server::start(executor, world->clock, server_options(config), http::Gateway(operations));
+  auto allowed_hosts = http::parse_allowed_hosts(config.http.allowed_hosts);
+  if (!allowed_hosts) return with_key(allowed_hosts.error(), "http.allowed_hosts", config.http.allowed_hosts);
+  http::ServerOptions options = server_options(config);
+  options.allowed_hosts = *std::move(allowed_hosts);
+  auto started = http::Server::start(executor, world->clock, std::move(options), http::Gateway(operations));
   if (!started) {
     bool about_port =
         started.error().code() == Code::kAlreadyExists || started.error().code() == Code::kPermissionDenied;

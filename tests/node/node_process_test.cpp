@@ -146,7 +146,8 @@ TEST_F(NodeProcessTest, AClientThatNeverFinishesDoesNotHoldUpTheEnd) {
   std::uint16_t port = port_of(*node);
   HttpClient half(port), idle(port);
   EXPECT_EQ(idle.ask("GET", "/healthz/live").status, 200);
-  half.send("POST " + kAdd + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{");
+  half.send("POST " + kAdd +
+            " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{");
   EXPECT_EQ(idle.ask("GET", "/healthz/live").status, 200);
   node->send_signal(SIGTERM);
   EXPECT_EQ(node->wait(), 0) << node->errors();
@@ -272,7 +273,9 @@ TEST_F(HeldNodeProcessTest, AReadWaitsForTheCommitOfWhatItSees) {
 TEST_F(HeldNodeProcessTest, SigtermLetsARequestInFlightBeAnswered) {
   auto client = std::make_unique<HttpClient>(port_);
   hold();
-  client->send("POST " + kAdd + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{\"by\": 5}");
+  client->send(
+      "POST " + kAdd +
+      " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"by\": 5}");
   HttpClient other(port_);
   while (other.ask("GET", kCounter, "", {"Request-Timeout: 0.01"}).status != 504) {
   }  // the actor has taken the request, and waits for the disk
@@ -290,7 +293,8 @@ TEST_F(HeldNodeProcessTest, ASecondSignalDoesNotWaitForTheDiskAndLosesNothingTha
   HttpClient client(port_);
   EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 9})").body, "9");
   hold();
-  client.send("POST " + kAdd + " HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\n{\"by\": 5}");
+  client.send("POST " + kAdd +
+              " HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 9\r\n\r\n{\"by\": 5}");
   HttpClient other(port_);
   while (other.ask("GET", kCounter, "", {"Request-Timeout: 0.01"}).status != 504) {
   }

@@ -97,6 +97,7 @@ HttpAnswer HttpClient::ask(const std::string& method, const std::string& target,
                            const std::vector<std::string>& headers) {
   std::string request = method + " " + target + " HTTP/1.1\r\nHost: localhost\r\n";
   for (const std::string& header : headers) request += header + "\r\n";
+  if (!body.empty() || method == "POST") request += "Content-Type: application/json\r\n";
   if (!body.empty()) request += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   send(request + "\r\n" + body);
   return receive();

@@ -54,7 +54,7 @@ struct HttpAnswer {
   std::string body;
 };
 
-/// One blocking connection.
+/// One blocking connection. A POST, and every body, is application/json.
 class HttpClient {
  public:
   explicit HttpClient(std::uint16_t port);

@@ -11,6 +11,7 @@ namespace {
 
 using plexspaces::Code;
 using plexspaces::Context;
+using plexspaces::Error;
 using plexspaces::GenServer;
 using plexspaces::Result;
 using plexspaces::Stateful;
@@ -40,7 +41,11 @@ PLX_MESSAGE(Sum, (1, value));
 class Counter : public GenServer<Counter, Add, Clear, Get>, public Stateful<Sum> {
  public:
   Result<std::int64_t> handle(const Add& add, Context&) {
-    if (add.by < 0) return plexspaces::fail(Code::kInvalidArgument, "a counter only grows", "TST-0001");
+    if (add.by < 0) {
+      Error cause(Code::kOutOfRange, add.by == -1 ? "the number is negative" : std::string(10'000, 'x'));
+      return std::unexpected(
+          Error(Code::kInvalidArgument, "a counter only grows", "TST-0001").caused_by(std::move(cause)));
+    }
     return state().value += add.by;
   }
   void handle(const Clear&, Context&) { state().value = 0; }
