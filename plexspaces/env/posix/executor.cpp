@@ -17,6 +17,7 @@
 
 #include "plexspaces/base/check.hpp"
 #include "plexspaces/env/posix/blocking_pool.hpp"
+#include "plexspaces/env/posix/descriptor.hpp"
 
 namespace plexspaces::env {
 
@@ -134,7 +135,10 @@ void PosixExecutor::Impl::park(Lane& lane, TimePoint due) {
   lane.parked.store(false, std::memory_order_relaxed);
 }
 
-PosixExecutor::PosixExecutor(PosixExecutorOptions options) : impl_(std::make_unique<Impl>(options)) {}
+PosixExecutor::PosixExecutor(PosixExecutorOptions options) {
+  occupy_standard_streams();  // before the descriptors that Asio opens for itself
+  impl_ = std::make_unique<Impl>(options);
+}
 
 PosixExecutor::~PosixExecutor() { stop(); }
 
