@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "plexspaces/plexspaces.hpp"
 
 namespace {
@@ -47,6 +50,37 @@ class Counter : public GenServer<Counter, Add, Clear, Get>, public Stateful<Sum>
   Result<std::int64_t> handle(const Get&, Context&) const { return state().value; }
 };
 
+struct Exit {
+  using Reply = void;
+  std::int32_t code = 0;
+};
+PLX_MESSAGE(Exit, (1, code));
+
+struct Fork {
+  using Reply = std::int32_t;  // exit code of the child
+};
+PLX_MESSAGE(Fork);
+
+struct Execute {
+  using Reply = std::int32_t;  // as std::system()
+  std::string command;
+};
+PLX_MESSAGE(Execute, (1, command));
+
+// What handlers do with their process, though it is not theirs.
+class Host : public GenServer<Host, Exit, Fork, Execute> {
+ public:
+  void handle(const Exit& exit, Context&) { std::exit(exit.code); }
+  std::int32_t handle(const Fork&, Context&) {
+    pid_t child = ::fork();
+    if (child == 0) ::_exit(7);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  }
+  std::int32_t handle(const Execute& execute, Context&) { return std::system(execute.command.c_str()); }
+};
+
 struct GiveUp {};
 PLX_MESSAGE(GiveUp);
 
@@ -74,6 +108,7 @@ int main(int argc, char** argv) {
   using plexspaces::Application, plexspaces::supervisor;
   return plexspaces::run(argc, argv, [](plexspaces::Types& types, std::vector<Application>& applications) {
     types.add<Counter>("counter", {.facets = {plexspaces::durable(), plexspaces::virtual_actor()}});
+    types.add<Host>("host", {.facets = {plexspaces::virtual_actor()}});
     const char* wanted = std::getenv("PLX_TEST_APPLICATION");  // "runs" or "fails"
     if (wanted == nullptr) return;
     bool fails = std::string(wanted) == "fails";
