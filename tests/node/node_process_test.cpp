@@ -2,6 +2,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -459,12 +460,56 @@ TEST_F(NodeProcessTest, AFullDiskRefusesWhatItCannotKeepAndTheNodeGoesOn) {
     HttpAnswer refused = client.ask("POST", kAdd, R"({"by": 1})");
     EXPECT_EQ(refused.status, 507) << refused.body;
     EXPECT_THAT(refused.body, HasSubstr("free space"));
+    HttpAnswer ready = client.ask("GET", "/healthz/ready");
+    EXPECT_EQ(ready.status, 503);
+    EXPECT_THAT(ready.body, AllOf(HasSubstr("PLX-DUR-0017"), HasSubstr("free space")));
     EXPECT_EQ(client.ask("GET", kCounter).body, "1");
   }
   std::filesystem::remove(fault);
   EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "2");
+  EXPECT_EQ(client.ask("GET", "/healthz/ready").status, 200);
   node->send_signal(SIGTERM);
   EXPECT_EQ(node->wait(), 0);
+}
+
+TEST_F(NodeProcessTest, ANodeWhoseDataIsTakenAwayEndsAndSaysSo) {
+  namespace fs = std::filesystem;
+  const std::string moved = directory_ + "/moved";
+  struct Row {
+    std::string what;
+    std::function<void()> happens;
+  };
+  for (const Row& row : {Row{"deleted", [&] { fs::remove_all(data()); }},
+                         Row{"moved", [&] { fs::rename(data(), moved); }},
+                         Row{"only the database", [&] { fs::remove(data() + "/plexspaces.db"); }},
+                         Row{"only the log", [&] { fs::rename(data() + "/plexspaces.db-wal", data() + "/old"); }},
+                         Row{"replaced", [&] {
+                               fs::rename(data(), moved);
+                               fs::copy(moved, data());
+                             }}}) {
+    fs::remove_all(data());
+    fs::remove_all(moved);
+    auto node = start();
+    HttpClient client(port_of(*node));
+    EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "1") << row.what;
+    row.happens();
+    EXPECT_EQ(node->wait(), kExitStoreFailed) << row.what;
+    EXPECT_THAT(node->errors(), AllOf(HasSubstr(data()), HasSubstr("PLX-ENV-0009"))) << row.what;
+    EXPECT_EQ(client.ask("GET", kCounter).status, 0) << row.what;
+  }
+}
+
+TEST_F(NodeProcessTest, AProgramMayChangeItsDirectory) {
+  auto node = std::make_unique<Process>(in_shell(
+      "cd '" + directory_ + "' && exec \"$@\"", {PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=data"}));
+  HttpClient client(port_of(*node));
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "1");
+  EXPECT_EQ(client.ask("POST", "/api/v1/actors/default/test/host/a/GoTo", R"({"directory": "/"})").status, 204);
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "2");
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0) << node->errors();
+  auto again = start();
+  EXPECT_EQ(HttpClient(port_of(*again)).ask("GET", kCounter).body, "2");
 }
 
 TEST_F(NodeProcessTest, ASecondProcessOnTheSameDirectoryIsRefused) {

@@ -67,8 +67,14 @@ struct Execute {
 };
 PLX_MESSAGE(Execute, (1, command));
 
+struct GoTo {
+  using Reply = void;
+  std::string directory;
+};
+PLX_MESSAGE(GoTo, (1, directory));
+
 // What handlers do with their process, though it is not theirs.
-class Host : public GenServer<Host, Exit, Fork, Execute> {
+class Host : public GenServer<Host, Exit, Fork, Execute, GoTo> {
  public:
   void handle(const Exit& exit, Context&) { std::exit(exit.code); }
   std::int32_t handle(const Fork&, Context&) {
@@ -77,6 +83,10 @@ class Host : public GenServer<Host, Exit, Fork, Execute> {
     int status = 0;
     ::waitpid(child, &status, 0);
     return WEXITSTATUS(status);
+  }
+  Result<void> handle(const GoTo& go, Context&) {
+    if (::chdir(go.directory.c_str()) == 0) return {};
+    return plexspaces::fail(Code::kInvalidArgument, "no such directory", "TST-0002");
   }
   std::int32_t handle(const Execute& execute, Context&) { return std::system(execute.command.c_str()); }
 };
