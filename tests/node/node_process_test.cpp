@@ -479,14 +479,14 @@ TEST_F(NodeProcessTest, ANodeWhoseDataIsTakenAwayEndsAndSaysSo) {
     std::string what;
     std::function<void()> happens;
   };
-  for (const Row& row : {Row{"deleted", [&] { fs::remove_all(data()); }},
-                         Row{"moved", [&] { fs::rename(data(), moved); }},
-                         Row{"only the database", [&] { fs::remove(data() + "/plexspaces.db"); }},
-                         Row{"only the log", [&] { fs::rename(data() + "/plexspaces.db-wal", data() + "/old"); }},
-                         Row{"replaced", [&] {
-                               fs::rename(data(), moved);
-                               fs::copy(moved, data());
-                             }}}) {
+  for (const Row& row :
+       {Row{"deleted", [&] { fs::remove_all(data()); }}, Row{"moved", [&] { fs::rename(data(), moved); }},
+        Row{"only the database", [&] { fs::remove(data() + "/plexspaces.db"); }},
+        Row{"only the log", [&] { fs::rename(data() + "/plexspaces.db-wal", data() + "/old"); }},
+        Row{"replaced", [&] {
+              fs::rename(data(), moved);
+              fs::copy(moved, data());
+            }}}) {
     fs::remove_all(data());
     fs::remove_all(moved);
     auto node = start();
@@ -500,8 +500,8 @@ TEST_F(NodeProcessTest, ANodeWhoseDataIsTakenAwayEndsAndSaysSo) {
 }
 
 TEST_F(NodeProcessTest, AProgramMayChangeItsDirectory) {
-  auto node = std::make_unique<Process>(in_shell(
-      "cd '" + directory_ + "' && exec \"$@\"", {PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=data"}));
+  auto node = std::make_unique<Process>(in_shell("cd '" + directory_ + "' && exec \"$@\"",
+                                                 {PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=data"}));
   HttpClient client(port_of(*node));
   EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "1");
   EXPECT_EQ(client.ask("POST", "/api/v1/actors/default/test/host/a/GoTo", R"({"directory": "/"})").status, 204);
