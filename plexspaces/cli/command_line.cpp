@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
@@ -39,6 +40,28 @@ struct ConfigFlags {
 
 std::unexpected<Error> usage(std::string message) {
   return fail(Code::kInvalidArgument, std::move(message), "PLX-CLI-0001");
+}
+
+// "--flag=": the parser would take the next argument as the value.
+std::optional<std::string> flag_without_value(const std::vector<std::string>& arguments) {
+  for (const std::string& argument : arguments) {
+    if (argument == "--") break;
+    if (argument.starts_with("--") && argument.find('=') == argument.size() - 1)
+      return argument.substr(0, argument.size() - 1);
+  }
+  return std::nullopt;
+}
+
+// An empty value is that of a shell variable that is not set, never one that is meant.
+std::optional<std::string> option_with_empty_value(const CLI::App& command) {
+  for (const CLI::Option* option : command.get_options())
+    if (option->count() > 0 && option->get_items_expected_max() > 0 && option->results().front().empty())
+      return option->get_name();
+  return std::nullopt;
+}
+
+std::unexpected<Error> empty_value(const std::string& option) {
+  return usage(fmt::format("'{}' has an empty value: give it one, or leave it out", option));
 }
 
 // The first argument that nobody took.
@@ -105,6 +128,7 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   CLI::App* version_command = app.add_subcommand("version", "print the version");
   for (CLI::App* command : {dev, config, show, describe, actor, ask, types, version_command}) command->allow_extras();
 
+  if (auto flag = flag_without_value(arguments)) return empty_value(*flag);
   try {
     std::ranges::reverse(arguments);  // as CLI11 wants them
     app.parse(arguments);
@@ -116,8 +140,10 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   }
 
   for (const CLI::App* command :
-       std::initializer_list<const CLI::App*>{&app, dev, config, show, describe, actor, ask, types, version_command})
+       std::initializer_list<const CLI::App*>{&app, dev, config, show, describe, actor, ask, types, version_command}) {
     if (auto left = command->remaining(); !left.empty()) return unknown_argument(*command, left.front());
+    if (auto option = option_with_empty_value(*command)) return empty_value(*option);
+  }
 
   if (version || version_command->parsed()) {
     line.command = Command::kVersion;

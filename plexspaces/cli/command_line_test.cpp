@@ -32,6 +32,23 @@ TEST(CommandLineTest, FlagsAreConfigurationKeys) {
   EXPECT_THAT(parse({"config", "show", "--node.name=n"})->flags, ElementsAre(Pair("node.name", "n")));
 }
 
+TEST(CommandLineTest, AnEmptyValueIsRefusedAndTakesNoOtherArgument) {
+  for (const std::vector<std::string>& arguments :
+       {std::vector<std::string>{"dev", "--data.directory=", "--http.port=0"},
+        {"dev", "--data.directory", ""},
+        {"config", "show", "--config="},
+        {"config", "show", "--config", ""},
+        {"types", "--check", ""},
+        {"actor", "ask", "a/b", "Add", "{}", "--idempotency-key", ""},
+        {"actor", "ask", "a/b", "Add", "{}", "--http.port="},
+        {"actor", "ask", "a/b", ""}}) {
+    auto refused = parse(arguments);
+    ASSERT_FALSE(refused) << arguments[1];
+    EXPECT_EQ(refused.error().domain(), "PLX-CLI-0001");
+    EXPECT_THAT(refused.error().message(), HasSubstr("empty value"));
+  }
+}
+
 TEST(CommandLineTest, WhatIsUnknownIsRefusedWithASuggestion) {
   struct Row {
     std::vector<std::string> arguments;

@@ -2,12 +2,14 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -17,6 +19,7 @@
 #include "plexspaces/cli/command_line.hpp"
 #include "plexspaces/cli/type_record.hpp"
 #include "plexspaces/env/posix/clock.hpp"
+#include "plexspaces/env/posix/descriptor.hpp"
 #include "plexspaces/env/posix/disk.hpp"
 #include "plexspaces/env/posix/process.hpp"
 #include "plexspaces/env/posix/stop_signals.hpp"
@@ -38,19 +41,26 @@ constexpr int kExitOk = 0;
 constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitStoreFailed = 70;  // EX_SOFTWARE of sysexits.h
-constexpr std::uint64_t kFileBytesMax = std::uint64_t{1} << 20;
+constexpr std::size_t kFileBytesMax = std::size_t{1} << 20;
 constexpr std::size_t kFilesBesideConnections = 256;  // the store, refused connections, standard streams
 // Of the time that a stop may take: for requests in flight. The rest is for the actors and the store.
 constexpr double kGraceShare = 0.8;
 
-void print(std::string_view text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-  std::fflush(stdout);  // a parent process waits for lines
-}
-
 void complain(const std::string& program, std::string_view text) {
   std::string line = fmt::format("{}: {}\n", program, text);
   std::fwrite(line.data(), 1, line.size(), stderr);
+}
+
+// A parent process waits for lines, so they go out at once.
+bool print(std::string_view text) {
+  return std::fwrite(text.data(), 1, text.size(), stdout) == text.size() && std::fflush(stdout) == 0;
+}
+
+// For commands whose result is their output. @returns the exit code.
+int print_result(const std::string& program, std::string_view text) {
+  if (print(text)) return kExitOk;
+  complain(program, fmt::format("cannot write to standard output: {}", std::generic_category().message(errno)));
+  return kExitFailed;
 }
 
 std::string text_of(const Error& error) {
@@ -62,15 +72,10 @@ std::string text_of(const Error& error) {
 }
 
 Result<std::string> read_file(const std::string& path) {
-  env::PosixDisk disk;
-  PLX_TRY(file, disk.open(path, env::Disk::Open::kExisting));
-  PLX_TRY(size, file->size());
-  if (size > kFileBytesMax)
-    return fail(Code::kInvalidArgument, fmt::format("'{}' has {} bytes; the limit is {}", path, size, kFileBytesMax),
+  PLX_TRY(text, env::read_input(path, kFileBytesMax + 1));
+  if (text.size() > kFileBytesMax)
+    return fail(Code::kInvalidArgument, fmt::format("'{}' has more than {} bytes", path, kFileBytesMax),
                 "PLX-CLI-0002");
-  std::string text(size, '\0');
-  PLX_TRY(count, file->read(0, std::as_writable_bytes(std::span(text))));
-  text.resize(count);
   return text;
 }
 
@@ -107,13 +112,13 @@ std::string table(const std::vector<std::vector<std::string>>& rows) {
   return text;
 }
 
-void show_config(const node::LoadedConfig& loaded) {
+std::string show_config(const node::LoadedConfig& loaded) {
   std::vector<std::vector<std::string>> rows{{"KEY", "VALUE", "SOURCE"}};
   for (const node::ConfigValue& value : loaded.values) rows.push_back({value.key, value.value, value.source});
-  print(table(rows));
+  return table(rows);
 }
 
-void show_types(const Types& types) {
+std::string show_types(const Types& types) {
   std::vector<std::vector<std::string>> rows{{"TYPE", "FACETS", "READS", "UPDATES"}};
   for (const std::string& name : types.names()) {
     const ActorType& type = *types.find(name);
@@ -126,7 +131,7 @@ void show_types(const Types& types) {
     auto shown = [](const std::string& text) { return text.empty() ? "-" : text; };
     rows.push_back({name, shown(facets), shown(reads), shown(updates)});
   }
-  print(table(rows));
+  return table(rows);
 }
 
 int check_record(const std::string& program, const Types& types, const std::string& path) {
@@ -155,8 +160,7 @@ int run_ask(const std::string& program, const CommandLine& line, const node::Con
     complain(program, fmt::format("{} {}: {}", answer->status, http::reason_phrase(answer->status), answer->body));
     return kExitFailed;
   }
-  if (!answer->body.empty()) print(answer->body + "\n");
-  return kExitOk;
+  return answer->body.empty() ? kExitOk : print_result(program, answer->body + "\n");
 }
 
 int run_dev(const std::string& program, const node::Config& config, const Types& types,
@@ -205,6 +209,7 @@ int run(int argc, char** argv, const std::function<void(Types&)>& register_types
 }
 
 int run(int argc, char** argv, const std::function<void(Types&, std::vector<Application>&)>& register_program) {
+  env::occupy_standard_streams();  // before anything opens a file
   std::vector<std::string> arguments(argv, argv + argc);
   std::string program = arguments.empty() ? "plexspaces" : std::filesystem::path(arguments.front()).filename().string();
   if (!arguments.empty()) arguments.erase(arguments.begin());
@@ -216,14 +221,11 @@ int run(int argc, char** argv, const std::function<void(Types&, std::vector<Appl
   }
   switch (line->command) {
     case Command::kHelp:
-      print(line->help);
-      return kExitOk;
+      return print_result(program, line->help);
     case Command::kVersion:
-      print("PlexSpaces " PLX_VERSION "\n");
-      return kExitOk;
+      return print_result(program, "PlexSpaces " PLX_VERSION "\n");
     case Command::kConfigDescribe:
-      print(node::describe_config());
-      return kExitOk;
+      return print_result(program, node::describe_config());
     default:
       break;
   }
@@ -235,24 +237,15 @@ int run(int argc, char** argv, const std::function<void(Types&, std::vector<Appl
     complain(program, text_of(mistake.error()));
     return kExitFailed;
   }
-  if (line->command == Command::kTypes) {
-    show_types(types);
-    return kExitOk;
-  }
-  if (line->command == Command::kTypesRecord) {
-    print(cli::record_types(types));
-    return kExitOk;
-  }
+  if (line->command == Command::kTypes) return print_result(program, show_types(types));
+  if (line->command == Command::kTypesRecord) return print_result(program, cli::record_types(types));
   if (line->command == Command::kTypesCheck) return check_record(program, types, line->record_file);
   auto loaded = load(*line);
   if (!loaded) {
     complain(program, text_of(loaded.error()));
     return kExitUsage;
   }
-  if (line->command == Command::kConfigShow) {
-    show_config(*loaded);
-    return kExitOk;
-  }
+  if (line->command == Command::kConfigShow) return print_result(program, show_config(*loaded));
   if (line->command == Command::kActorAsk) return run_ask(program, *line, loaded->config);
   return run_dev(program, loaded->config, types, std::move(applications));
 }

@@ -49,8 +49,12 @@ std::string record_types(const Types& types) {
 
 Status check_types(const Types& types, std::string_view recorded) {
   Record now = current(types);
+  Record before = parse(recorded);
+  if (before.empty() && !now.empty())
+    return fail(Code::kInvalidArgument, "the record is empty, so it proves nothing: write one with types --record",
+                "PLX-CLI-0005");
   std::string wrong;
-  for (const auto& [name, description] : parse(recorded)) {
+  for (const auto& [name, description] : before) {
     auto found = now.find(name);
     if (found == now.end())
       wrong += fmt::format("\n  {}: no type handles or keeps it any more", name);

@@ -81,5 +81,12 @@ TEST(TypeRecordTest, ATypeThatIsGoneIsNamed) {
   EXPECT_NE(gone.error().message().find("message Ledger: no type"), std::string::npos);
 }
 
+TEST(TypeRecordTest, AnEmptyRecordProvesNothingUnlessThereIsNothing) {
+  Status empty = check_types(types_with<first::Account>("account"), "");
+  ASSERT_FALSE(empty);
+  EXPECT_EQ(empty.error().domain(), "PLX-CLI-0005");
+  EXPECT_TRUE(check_types(Types(), record_types(Types())));
+}
+
 }  // namespace
 }  // namespace plexspaces::cli

@@ -27,6 +27,8 @@
 ///  - A field with a default member initialiser and text may be absent from JSON and from stored bytes, and keeps its
 ///    default then. A vector or optional that is absent is empty, whatever its initialiser: bytes cannot tell the two
 ///    apart. Any other field is required.
+///  - A member of an aggregate that is not described does not compile: its value would be gone after a restart. What is
+///    not to be stored belongs into the actor's class.
 #define PLX_MESSAGE(Type, ...)                                                                                       \
   [[maybe_unused]] constexpr auto plx_describe(::std::type_identity<Type>) {                                         \
     return ::plexspaces::detail::list_message<Type>(#Type PLX_DETAIL_FOR_EACH(PLX_DETAIL_FIELD, Type, __VA_ARGS__)); \
@@ -36,7 +38,9 @@
                 #Type ": field numbers are 1 to 536870911, without 19000 to 19999");                                 \
   static_assert(plx_describe(::std::type_identity<Type>{}).numbers_unique(),                                         \
                 #Type ": a field number is used twice, or is used though it is reserved");                           \
-  static_assert(plx_describe(::std::type_identity<Type>{}).names_unique(), #Type ": a field is described twice")
+  static_assert(plx_describe(::std::type_identity<Type>{}).names_unique(), #Type ": a field is described twice");    \
+  static_assert(plx_describe(::std::type_identity<Type>{}).members_described(),                                      \
+                #Type ": a member is not in PLX_MESSAGE, so its value would be lost: give it a number")
 
 /// The numbers of fields that are no more.
 #define PLX_RESERVED(...) (, __VA_ARGS__)
@@ -129,6 +133,20 @@ constexpr bool is_registrable(std::string_view token) {
   return !name.empty();
 }
 
+// Initialises a member of any type, but no base; for counting, never called.
+template <class T>
+struct AnyMember {
+  template <class X>
+    requires(!std::is_base_of_v<X, T>)
+  constexpr operator X() const noexcept;  // NOLINT: what it is for
+};
+
+// Whether `T{...}` takes initialisers for so many members.
+template <class T, std::size_t... Each>
+constexpr bool takes_members(std::index_sequence<Each...>) {
+  return requires { T{(static_cast<void>(Each), AnyMember<T>{})...}; };
+}
+
 template <class T, class... Entries>
 struct MessageListing {
   std::string_view name;
@@ -190,6 +208,12 @@ struct MessageListing {
       ++i;
     });
     return good;
+  }
+
+  // Of an aggregate without bases: nothing else can be counted.
+  static constexpr bool members_described() {
+    if constexpr (std::is_aggregate_v<T>) return !takes_members<T>(std::make_index_sequence<kFieldCount + 1>{});
+    return true;
   }
 
   constexpr bool names_unique() const {

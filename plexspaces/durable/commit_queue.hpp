@@ -1,6 +1,7 @@
 // The one way to the store: commits of all actors, in groups.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <mutex>
@@ -9,6 +10,7 @@
 
 #include "plexspaces/base/error.hpp"
 #include "plexspaces/env/executor.hpp"
+#include "plexspaces/env/time.hpp"
 #include "plexspaces/store/store.hpp"
 
 namespace plexspaces::durability {
@@ -36,6 +38,14 @@ class CommitQueue {
   using Work = std::move_only_function<void(store::Store& store)>;
   void run(Work work);
 
+  /// Longer for one group of commits, and the store counts as stuck.
+  static constexpr Duration kCommitSlowAfter = 5s;
+  /// After a commit was refused for want of space, unless one succeeds. Then the next one tells anew.
+  static constexpr Duration kFullFor = 10s;
+
+  /// An error, saying why, while the store cannot be relied on, as far as its last commits tell.
+  Status readiness(TimePoint now) const;
+
   store::Store& store() const { return store_; }
 
  private:
@@ -45,8 +55,11 @@ class CommitQueue {
   };
   using Job = std::variant<PendingCommit, Work>;
 
+  static constexpr Duration::rep kNothing = -1;
+
   void enqueue(Job job);
   void drive();
+  void note_space(const std::vector<store::Outcome>& outcomes);
   void commit_group(std::vector<Job>& jobs, std::size_t begin, std::size_t end);
 
   env::Executor& executor_;
@@ -54,6 +67,8 @@ class CommitQueue {
   std::mutex mutex_;
   std::vector<Job> queue_;
   bool driving_ = false;
+  std::atomic<Duration::rep> commit_since_{kNothing};  // when the group at hand was begun
+  std::atomic<Duration::rep> full_since_{kNothing};    // when a commit was last refused for want of space
 };
 
 }  // namespace plexspaces::durability

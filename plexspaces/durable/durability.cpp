@@ -88,8 +88,9 @@ void Durability::outbox_loaded(const ActorKey& sender, std::size_t messages) {
 }
 
 Status Durability::readiness() const {
-  if (!failed_.load(std::memory_order_acquire)) return {};
-  return fail(Code::kUnavailable, "the store has failed: the node ends; start it again", "PLX-DUR-0015");
+  if (failed_.load(std::memory_order_acquire))
+    return fail(Code::kUnavailable, "the store has failed: the node ends; start it again", "PLX-DUR-0015");
+  return lane_.readiness(runtime_.executor().now());
 }
 
 void Durability::store_failed(const Error& error) {

@@ -53,11 +53,15 @@ class Durability {
     return static_cast<std::size_t>(outbox_pending_.load(std::memory_order_relaxed));
   }
 
-  /// An error, saying why, while durable actors cannot be served.
+  /// An error, saying why, while durable actors cannot be served: the store has failed, takes longer than
+  /// CommitQueue::kCommitSlowAfter for a commit, or has just refused one for want of space.
   Status readiness() const;
 
   /// Called once, on some thread, when the store has failed: the process must end (INV-J3). Before Runtime::start().
   void on_store_failure(std::function<void(const Error&)> function) { on_failure_ = std::move(function); }
+
+  /// Counts the store as failed, for a reason that it cannot see itself. Threads: any.
+  void give_up_store(const Error& error) { store_failed(error); }
 
   DurabilityStats stats() const;
 

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <limits>
 #include <string_view>
+#include <utility>
 
 #include <fmt/format.h>
 #include <yaml-cpp/yaml.h>
@@ -16,6 +17,7 @@ namespace {
 
 constexpr std::string_view kVariablePrefix = "PLEXSPACES_";
 constexpr std::size_t kFileDepthMax = 8;
+constexpr std::size_t kShownBytesMax = 100;  // of a value or an unknown key, in an error
 
 struct Unit {
   std::string_view name;
@@ -71,6 +73,21 @@ std::vector<std::string> key_names() {
   return names;
 }
 
+bool is_control(char c) { return static_cast<unsigned char>(c) < 0x20 || c == 0x7f; }
+
+// As much of a user's text as a message has room for, in one line.
+std::string shown(std::string_view text) {
+  std::string line(text.substr(0, kShownBytesMax));
+  std::ranges::replace_if(line, is_control, '?');
+  return text.size() > kShownBytesMax ? line + "..." : line;
+}
+
+bool is_section(std::string_view path) {
+  return std::ranges::any_of(config_keys(), [&](const ConfigKey& key) {
+    return key.name.size() > path.size() && key.name.starts_with(path) && key.name[path.size()] == '.';
+  });
+}
+
 // "http.port" <-> "PLEXSPACES_HTTP__PORT"
 std::string variable_of(std::string_view key) {
   std::string name(kVariablePrefix);
@@ -95,7 +112,8 @@ class Merger {
     auto key = std::ranges::find(keys, name, &ConfigKey::name);
     if (key == keys.end())
       return fail(Code::kInvalidArgument,
-                  fmt::format("{}: unknown key '{}'{}", source, name, suggest(name, key_names())), "PLX-CFG-0002");
+                  fmt::format("{}: unknown key '{}'{}", source, shown(name), suggest(name, key_names())),
+                  "PLX-CFG-0002");
     ConfigValue& slot = loaded_.values[static_cast<std::size_t>(key - keys.begin())];
     slot.value = std::move(value);
     slot.source = std::move(source);
@@ -112,13 +130,16 @@ class Merger {
  private:
   Status apply(const ConfigKey& key, const ConfigValue& value) {
     auto wrong = [&](const std::string& what) {
-      return fail(Code::kInvalidArgument, fmt::format("{}: {} = '{}' is {}", value.source, key.name, value.value, what),
-                  "PLX-CFG-0003");
+      return fail(Code::kInvalidArgument,
+                  fmt::format("{}: {} = '{}' is {}", value.source, key.name, shown(value.value), what), "PLX-CFG-0003");
     };
     if (key.type == ValueType::kText) {
       auto length = static_cast<std::int64_t>(value.value.size());
       if (length < key.min) return wrong("empty: give it a text");
-      if (length > key.max) return wrong(fmt::format("too long: it may have {} bytes", key.max));
+      if (length > key.max) return too_long(key, value);
+      if (std::ranges::any_of(value.value, is_control)) return wrong("not a text: it has a control character");
+      if (key.wrong != nullptr)
+        if (std::string what = key.wrong(value.value); !what.empty()) return wrong(what);
       key.set(loaded_.config, value.value, 0);
       return {};
     }
@@ -129,6 +150,14 @@ class Merger {
                                write_number(key.type, key.max)));
     key.set(loaded_.config, value.value, *number);
     return {};
+  }
+
+  // Without the value: it may be as long as the file.
+  static Status too_long(const ConfigKey& key, const ConfigValue& value) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("{}: {} is too long, {} bytes: it may have {}", value.source, key.name, value.value.size(),
+                            key.max),
+                "PLX-CFG-0003");
   }
 
   LoadedConfig loaded_;
@@ -147,6 +176,8 @@ Status merge_node(Merger& merger, const std::string& file, const std::string& pa
         return fail(Code::kInvalidArgument, fmt::format("{}: a key is not a text", place_of(file, entry.first)),
                     "PLX-CFG-0001");
       std::string key = path.empty() ? entry.first.Scalar() : path + "." + entry.first.Scalar();
+      if (entry.second.IsNull() && !is_section(key))
+        PLX_TRY_STATUS(merger.set(key, "", place_of(file, entry.first)));  // which says what is wrong
       PLX_TRY_STATUS(merge_node(merger, file, key, entry.second, depth + 1, seen));
     }
     return {};
@@ -167,7 +198,16 @@ Status merge_node(Merger& merger, const std::string& file, const std::string& pa
 Status merge_file(Merger& merger, const std::string& file, const std::string& text) {
   try {
     std::vector<std::string> seen;
-    return merge_node(merger, file, "", YAML::Load(text), 0, seen);
+    bool found = false;
+    for (const YAML::Node& document : YAML::LoadAll(text)) {
+      if (document.IsNull()) continue;
+      if (std::exchange(found, true))
+        return fail(Code::kInvalidArgument,
+                    fmt::format("{}: a second YAML document, after a line `---`: keep one", place_of(file, document)),
+                    "PLX-CFG-0001");
+      PLX_TRY_STATUS(merge_node(merger, file, "", document, 0, seen));
+    }
+    return {};
   } catch (const YAML::Exception& e) {
     return fail(Code::kInvalidArgument, fmt::format("{}:{}: not YAML: {}", file, e.mark.line + 1, e.msg),
                 "PLX-CFG-0001");

@@ -54,6 +54,8 @@ struct ConfigKey {
   std::string help;
   void (*set)(Config& config, const std::string& text,
               std::int64_t number);  // the number when it is one, else the text
+  // Of a text that is more than a text: what is wrong with it, or nothing. All are without control characters.
+  std::string (*wrong)(const std::string& text) = nullptr;
 };
 std::span<const ConfigKey> config_keys();
 

@@ -1,5 +1,7 @@
 // The configuration's schema: every key once.
+#include <algorithm>
 #include <limits>
+#include <string>
 
 #include "plexspaces/base/limits.hpp"
 #include "plexspaces/node/config.hpp"
@@ -14,6 +16,16 @@ constexpr std::int64_t kHour = 3600 * kSecond;
 
 using Text = const std::string&;
 
+// The name stands behind an @, in addresses and in file names.
+std::string wrong_node_name(Text text) {
+  auto fits = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' || c == '-' ||
+           c == '_';
+  };
+  if (std::ranges::all_of(text, fits)) return {};
+  return "not a node's name: it is made of letters, digits, '.', '-' and '_'";
+}
+
 const ConfigKey kKeys[] = {
     {.name = "node.name",
      .type = ValueType::kText,
@@ -21,13 +33,14 @@ const ConfigKey kKeys[] = {
      .min = 1,
      .max = static_cast<std::int64_t>(kNameBytesMax),
      .help = "name of this node, as in counter@node1",
-     .set = [](Config& c, Text text, std::int64_t) { c.node.name = text; }},
+     .set = [](Config& c, Text text, std::int64_t) { c.node.name = text; },
+     .wrong = wrong_node_name},
     {.name = "node.stop_timeout",
      .type = ValueType::kDuration,
      .default_value = "10s",
-     .min = 0,
+     .min = kMillisecond,
      .max = kHour,
-     .help = "how long SIGTERM waits for requests in flight before it ends them",
+     .help = "how long SIGTERM waits for requests in flight and actors before the process ends all the same",
      .set = [](Config& c, Text, std::int64_t number) { c.node.stop_timeout = Duration(number); }},
     {.name = "http.address",
      .type = ValueType::kText,

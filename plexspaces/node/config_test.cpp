@@ -107,6 +107,42 @@ TEST(ConfigTest, AFileThatIsNotSectionsOfKeysIsRefused) {
   EXPECT_EQ(refusal({.file_name = "f.yaml", .file_text = "http:\n"}), "accepted");
 }
 
+TEST(ConfigTest, AKeyWithoutAValueIsNotPassedOver) {
+  EXPECT_THAT(refusal({.file_name = "f.yaml", .file_text = "http:\n  prot:\n"}),
+              AllOf(HasSubstr("PLX-CFG-0002"), HasSubstr("f.yaml:2"), HasSubstr("'http.port'")));
+  EXPECT_THAT(refusal({.file_name = "f.yaml", .file_text = "htpp:\n"}), HasSubstr("unknown key 'htpp'"));
+  EXPECT_THAT(refusal({.file_name = "f.yaml", .file_text = "http:\n  port:\n"}), HasSubstr("http.port = ''"));
+  EXPECT_THAT(refusal({.file_name = "f.yaml", .file_text = "node:\n  name: ~\n"}), HasSubstr("empty"));
+}
+
+TEST(ConfigTest, ASecondDocumentIsRefused) {
+  EXPECT_THAT(refusal({.file_name = "f.yaml", .file_text = "http:\n  port: 1\n---\nhttp:\n  prot: 2\n"}),
+              AllOf(HasSubstr("PLX-CFG-0001"), HasSubstr("f.yaml:4"), HasSubstr("second YAML document")));
+  for (const std::string one :
+       {"---\nhttp: {port: 1}\n", "http: {port: 1}\n...\n", "---\n---\nhttp: {port: 1}\n---\n"}) {
+    auto loaded = load_config({.file_name = "f.yaml", .file_text = one});
+    ASSERT_TRUE(loaded) << loaded.error().to_string();
+    EXPECT_EQ(loaded->config.http.port, 1);
+  }
+}
+
+TEST(ConfigTest, ANameIsOneThatCanStandBehindAnAt) {
+  for (const std::string name : {"a@b", "a/b", "a b", "n\n", "n\t", "\x7f", "knöt"})
+    EXPECT_THAT(refusal({.flags = {{"node.name", name}}}), HasSubstr("PLX-CFG-0003")) << name;
+  EXPECT_EQ(refusal({.flags = {{"node.name", "Node-1.eu_west"}}}), "accepted");
+  EXPECT_THAT(refusal({.flags = {{"data.directory", std::string("a\0b", 3)}}}), HasSubstr("control character"));
+  std::string long_name(100'000, 'n');
+  for (const std::string& key : {std::string("node.name"), std::string("http.port"), long_name}) {
+    std::string refused = refusal({.flags = {{key, long_name}}});
+    EXPECT_THAT(refused, HasSubstr("PLX-CFG-000"));
+    EXPECT_LT(refused.size(), key == long_name ? 101'000u : 1'000u) << "a message does not repeat what is too long";
+  }
+}
+
+TEST(ConfigTest, AStopHasATime) {
+  EXPECT_THAT(refusal({.flags = {{"node.stop_timeout", "0"}}}), HasSubstr("from 1ms to 1h"));
+}
+
 TEST(ConfigTest, NumbersHaveUnits) {
   EXPECT_EQ(parse_number(ValueType::kBytes, "64KiB"), 65536);
   EXPECT_EQ(parse_number(ValueType::kBytes, "65536"), 65536);

@@ -1,7 +1,10 @@
 #include "plexspaces/node/node.hpp"
 
 #include <algorithm>
+#include <exception>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <fmt/format.h>
@@ -12,6 +15,7 @@
 #include "plexspaces/env/posix/clock.hpp"
 #include "plexspaces/env/posix/disk.hpp"
 #include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/env/posix/path_guard.hpp"
 #include "plexspaces/env/posix/random.hpp"
 #include "plexspaces/http/gateway.hpp"
 #include "plexspaces/http/same_origin.hpp"
@@ -55,7 +59,18 @@ struct World {
   env::PosixClock clock;
   env::PosixRandom random;
   env::PosixDisk disk;
+  env::PathGuard data;
 };
+
+// The program may change its directory.
+Result<std::string> absolute(const std::string& path) {
+  std::error_code error;
+  std::string whole = std::filesystem::absolute(path, error).string();
+  if (!error) return whole;
+  return fail(Code::kFailedPrecondition,
+              fmt::format("cannot tell where '{}' is, as the working directory is gone: {}", path, error.message()),
+              "PLX-NOD-0002");
+}
 
 }  // namespace
 
@@ -94,6 +109,9 @@ struct Node::Impl {
 
 Status Node::Impl::start(OnStoreFailure on_store_failure, std::vector<Application> to_start) {
   durability_facets.on_store_failure(std::move(on_store_failure));
+  executor.watch(kDataLookEvery, [this] {
+    if (Status there = world->data.check(); !there) durability_facets.give_up_store(there.error());
+  });
   PLX_TRY_STATUS(durability_facets.recover());
   PLX_TRY_STATUS(runtime.start());
   PLX_TRY_STATUS(durability_facets.resume_outbox());
@@ -141,13 +159,28 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, const Types& typ
     return with_key(Error(Code::kFailedPrecondition,
                           "without login a node listens on loopback only: use 127.0.0.1 or ::1", "PLX-NOD-0001"),
                     "http.address", config.http.address);
+  auto wrong_data = [&](const Error& error) { return with_key(error, "data.directory", config.data.directory); };
   auto world = std::make_unique<World>();
-  auto store = store::open_sqlite(world->disk, world->random, world->clock, config.data.directory);
-  if (!store) return with_key(store.error(), "data.directory", config.data.directory);
-  auto impl =
-      std::make_unique<Impl>(config, types, std::move(world), *std::move(store), std::move(on_application_failure));
-  PLX_TRY_STATUS(impl->start(std::move(on_store_failure), std::move(applications)));
-  return std::unique_ptr<Node>(new Node(std::move(impl)));
+  auto directory = absolute(config.data.directory);
+  if (!directory) return wrong_data(directory.error());
+  auto store = store::open_sqlite(world->disk, world->random, world->clock, *directory);
+  if (!store) return wrong_data(store.error());
+  auto guard = env::PathGuard::of(store::sqlite_files(*directory));
+  if (!guard) return wrong_data(guard.error());
+  world->data = *std::move(guard);
+  // Descriptors, threads and memory that the system refuses to the executor and the runtime come as exceptions.
+  try {
+    auto impl =
+        std::make_unique<Impl>(config, types, std::move(world), *std::move(store), std::move(on_application_failure));
+    PLX_TRY_STATUS(impl->start(std::move(on_store_failure), std::move(applications)));
+    return std::unique_ptr<Node>(new Node(std::move(impl)));
+  } catch (const std::exception& e) {
+    return fail(Code::kResourceExhausted,
+                fmt::format("the system refuses what a node needs to start: {}; allow it more memory, threads "
+                            "(ulimit -u) or open files (ulimit -n), or lower runtime.workers",
+                            e.what()),
+                "PLX-NOD-0003", Retry::kBackoff);
+  }
 }
 
 std::uint16_t Node::http_port() const { return impl_->server->port(); }

@@ -21,6 +21,7 @@ namespace plexspaces::node {
 
 inline constexpr Duration kApplicationStartMax = 60s;  // each
 inline constexpr double kRequestsShare = 0.75;
+inline constexpr Duration kDataLookEvery = 1s;  // whether the files of the store are still in their place
 
 /// The composition root: builds clock, chance, disk, store, executor, runtime, durability, operations and HTTP in this
 /// order, each given what it uses, and ends them in the opposite one.
@@ -32,7 +33,7 @@ inline constexpr double kRequestsShare = 0.75;
 class Node {
  public:
   /// Called once, from any thread, when the store has failed and nothing may be served any more (INV-J3): the process
-  /// should end, as what follows is only UNKNOWN.
+  /// should end, as what follows is only UNKNOWN. Also when its files were deleted, moved or replaced.
   using OnStoreFailure = std::function<void(const Error&)>;
 
   /// `types` outlives the node. `on_application_failure` is told of applications that end the node by their end: who

@@ -681,6 +681,11 @@ Status SqliteStore::scan(Table table, std::string_view prefix,
 
 }  // namespace
 
+std::vector<std::string> sqlite_files(const std::string& directory) {
+  std::string database = directory + "/plexspaces.db";
+  return {directory + "/LOCK", database, database + "-wal", database + "-mark"};
+}
+
 Result<std::unique_ptr<Store>> open_sqlite(env::Disk& disk, env::Random& random, env::Clock& clock,
                                            std::string directory, SqliteOptions options) {
   return SqliteStore::open(disk, random, clock, std::move(directory), options);

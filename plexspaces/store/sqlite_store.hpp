@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "plexspaces/env/clock.hpp"
 #include "plexspaces/env/disk.hpp"
@@ -44,6 +45,9 @@ struct SqliteOptions {
 /// file is damaged; nothing of it is served. kPermissionDenied, kResourceExhausted, kUnavailable: as the disk says.
 Result<std::unique_ptr<Store>> open_sqlite(env::Disk& disk, env::Random& random, env::Clock& clock,
                                            std::string directory, SqliteOptions options = {});
+
+/// The files that an open store in `directory` has, from open_sqlite() to its end.
+std::vector<std::string> sqlite_files(const std::string& directory);
 
 inline constexpr std::uint64_t kStoreFormat = 1;
 

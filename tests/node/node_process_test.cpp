@@ -2,6 +2,7 @@
 #include <atomic>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <string>
 #include <thread>
@@ -102,6 +103,133 @@ TEST_F(NodeProcessTest, APermanentApplicationThatEndsTakesTheNodeWithIt) {
   EXPECT_EQ(node->wait(), kExitFailed) << node->errors();
   EXPECT_THAT(node->errors(), HasSubstr("the application 'service' has ended, and the node ends with it"));
   EXPECT_THAT(node->errors(), HasSubstr("a request: stopping"));
+}
+
+TEST_F(NodeProcessTest, ClosedStandardStreamsTouchNoFile) {
+  std::int64_t sum = 0;
+  for (const std::string closed : {"<&- >&- 2>&-", "<&-", ">&-", "2>&-", "<&- 2>&-", ">&- 2>&-"}) {
+    HeldPort port;
+    Process node(in_shell("exec \"$@\" " + closed, {PLX_TEST_NODE, "dev", "--data.directory=" + data(),
+                                                    "--http.port=" + std::to_string(port.number())}));
+    ASSERT_TRUE(port.wait_until_served(node)) << closed << "\n" << node.errors();
+    EXPECT_EQ(HttpClient(port.number()).ask("POST", kAdd, R"({"by": 1})").body, std::to_string(++sum)) << closed;
+    node.send_signal(SIGTERM);
+    EXPECT_EQ(node.wait(), 0) << closed;
+  }
+  auto again = start();
+  EXPECT_EQ(HttpClient(port_of(*again)).ask("GET", kCounter).body, std::to_string(sum));
+}
+
+TEST_F(NodeProcessTest, AResultThatCannotBeWrittenIsAnError) {
+  for (const std::string target : {">&-", ">/dev/full"}) {
+    Process types(in_shell("exec \"$@\" " + target, {PLX_TEST_NODE, "types", "--record"}));
+    EXPECT_EQ(types.wait(), kExitFailed) << target;
+    EXPECT_THAT(types.errors(), HasSubstr("cannot write to standard output"));
+  }
+}
+
+TEST_F(NodeProcessTest, SignalsThatMeanNothingDoNothing) {
+  auto node = start();
+  HttpClient client(port_of(*node));
+  for (int number : {SIGUSR1, SIGUSR2, SIGPIPE, SIGXFSZ, SIGWINCH, SIGURG, SIGCHLD}) {
+    node->send_signal(number);
+    EXPECT_EQ(client.ask("GET", "/healthz/live").status, 200) << number;
+  }
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0);
+  EXPECT_THAT(node->errors(), AllOf(HasSubstr("SIGTERM: stopping"), testing::Not(HasSubstr("request"))));
+}
+
+TEST_F(NodeProcessTest, AHangUpStopsItUnlessItWasStartedToOutliveTheTerminal) {
+  auto node = start();
+  ASSERT_NE(port_of(*node), 0);
+  node->send_signal(SIGHUP);
+  EXPECT_EQ(node->wait(), 0);
+  EXPECT_THAT(node->errors(), HasSubstr("SIGHUP: stopping"));
+
+  Process kept(
+      in_shell("trap '' HUP; exec \"$@\"", {PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=" + data()}));
+  HttpClient client(port_of(kept));
+  kept.send_signal(SIGHUP);
+  EXPECT_EQ(client.ask("GET", "/healthz/live").status, 200);
+  kept.send_signal(SIGINT);
+  EXPECT_EQ(kept.wait(), 0);
+  EXPECT_THAT(kept.errors(), HasSubstr("SIGINT: stopping"));
+}
+
+TEST_F(NodeProcessTest, SigtermThatTheParentHasBlockedStillStopsIt) {
+  Process node(
+      {"/usr/bin/env", "--block-signal=TERM", PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=" + data()});
+  ASSERT_NE(port_of(node), 0);
+  node.send_signal(SIGTERM);
+  EXPECT_EQ(node.wait(), 0);
+}
+
+TEST_F(NodeProcessTest, AStopWithoutTimeIsRefused) {
+  auto node = start({"--node.stop_timeout=0"});
+  EXPECT_EQ(node->wait(), kExitUsage);
+  EXPECT_THAT(node->errors(), AllOf(HasSubstr("node.stop_timeout"), HasSubstr("1ms")));
+}
+
+TEST_F(NodeProcessTest, NamesThatNobodyCouldAddressAreRefusedWhereverTheyComeFrom) {
+  const std::string long_name(100'000, 'n');
+  for (const std::string& name : {std::string("a@b"), long_name}) {
+    for (auto& node : {start({"--node.name=" + name}), start({}, {"PLEXSPACES_NODE__NAME=" + name})}) {
+      EXPECT_EQ(node->wait(), kExitUsage);
+      EXPECT_THAT(node->errors(), HasSubstr("node.name"));
+      EXPECT_LT(node->errors().size(), 1'000u);
+    }
+  }
+  auto node = start();
+  std::uint16_t port = port_of(*node);
+  for (const std::string& actor : {"test/counter/" + long_name, "test/" + long_name + "/a", long_name + "/counter/a"}) {
+    Process ask({PLX_TEST_NODE, "actor", "ask", actor, "Add", R"({"by": 1})", "--http.port=" + std::to_string(port)});
+    EXPECT_NE(ask.wait(), 0);
+    EXPECT_LT(ask.errors().size(), 2'000u);
+  }
+  // A key is any text: what has an @ is another actor than what has none.
+  const std::string at = "/api/v1/actors/default/test/counter/a@node1";
+  HttpClient client(port);
+  EXPECT_EQ(client.ask("POST", at + "/Add", R"({"by": 4})").body, "4");
+  EXPECT_EQ(client.ask("GET", at).body, "4");
+  EXPECT_EQ(client.ask("GET", "/api/v1/actors/default/test/counter/a%40node1").body, "4");
+  EXPECT_EQ(client.ask("GET", kCounter).body, "0");
+}
+
+TEST_F(NodeProcessTest, AHandlerMayForkStartProgramsAndEndTheProcess) {
+  const std::string host = "/api/v1/actors/default/test/host/a/";
+  {
+    auto node = start();
+    std::string port = std::to_string(port_of(*node));
+    HttpClient client(static_cast<std::uint16_t>(std::stoi(port)));
+    EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "1");
+    EXPECT_EQ(client.ask("POST", host + "Fork", "{}").body, "7");
+    // The program has neither the node's signal handling, nor its files and connections; it outlives the node.
+    EXPECT_EQ(client
+                  .ask("POST", host + "Execute",
+                       R"({"command": "sleep 1000 >&- 2>&- <&- & echo $! >)" + directory_ + R"(/pid"})")
+                  .body,
+              "0");
+    EXPECT_EQ(client.ask("POST", host + "Exit", R"({"code": 3})").status, 0);
+    EXPECT_EQ(node->wait(), 3);
+    pid_t left = 0;
+    std::ifstream(directory_ + "/pid") >> left;
+    ASSERT_GT(left, 1);
+    std::string open;
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/" + std::to_string(left) + "/fd"))
+      open += std::filesystem::read_symlink(entry.path()).string() + " ";
+    EXPECT_THAT(open, testing::Not(testing::AnyOf(HasSubstr("socket"), HasSubstr(data()))));
+    std::uint64_t ours = 0;
+    for (int number : {SIGTERM, SIGHUP, SIGPIPE, SIGXFSZ, SIGUSR1, SIGUSR2}) ours |= std::uint64_t{1} << (number - 1);
+    std::ifstream status("/proc/" + std::to_string(left) + "/status");
+    for (std::string line; std::getline(status, line);)
+      if (line.starts_with("SigBlk:") || line.starts_with("SigIgn:"))
+        EXPECT_EQ(std::stoull(line.substr(8), nullptr, 16) & ours, 0u) << line;
+    auto again = std::make_unique<Process>(
+        std::vector<std::string>{PLX_TEST_NODE, "dev", "--http.port=" + port, "--data.directory=" + data()});
+    EXPECT_EQ(HttpClient(port_of(*again)).ask("GET", kCounter).body, "1");
+    ::kill(left, SIGKILL);
+  }
 }
 
 TEST_F(NodeProcessTest, SigkillLosesNothingThatWasAnswered) {
@@ -336,12 +464,56 @@ TEST_F(NodeProcessTest, AFullDiskRefusesWhatItCannotKeepAndTheNodeGoesOn) {
     HttpAnswer refused = client.ask("POST", kAdd, R"({"by": 1})");
     EXPECT_EQ(refused.status, 507) << refused.body;
     EXPECT_THAT(refused.body, HasSubstr("free space"));
+    HttpAnswer ready = client.ask("GET", "/healthz/ready");
+    EXPECT_EQ(ready.status, 503);
+    EXPECT_THAT(ready.body, AllOf(HasSubstr("PLX-DUR-0017"), HasSubstr("free space")));
     EXPECT_EQ(client.ask("GET", kCounter).body, "1");
   }
   std::filesystem::remove(fault);
   EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "2");
+  EXPECT_EQ(client.ask("GET", "/healthz/ready").status, 200);
   node->send_signal(SIGTERM);
   EXPECT_EQ(node->wait(), 0);
+}
+
+TEST_F(NodeProcessTest, ANodeWhoseDataIsTakenAwayEndsAndSaysSo) {
+  namespace fs = std::filesystem;
+  const std::string moved = directory_ + "/moved";
+  struct Row {
+    std::string what;
+    std::function<void()> happens;
+  };
+  for (const Row& row :
+       {Row{"deleted", [&] { fs::remove_all(data()); }}, Row{"moved", [&] { fs::rename(data(), moved); }},
+        Row{"only the database", [&] { fs::remove(data() + "/plexspaces.db"); }},
+        Row{"only the log", [&] { fs::rename(data() + "/plexspaces.db-wal", data() + "/old"); }},
+        Row{"replaced", [&] {
+              fs::rename(data(), moved);
+              fs::copy(moved, data());
+            }}}) {
+    fs::remove_all(data());
+    fs::remove_all(moved);
+    auto node = start();
+    HttpClient client(port_of(*node));
+    EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "1") << row.what;
+    row.happens();
+    EXPECT_EQ(node->wait(), kExitStoreFailed) << row.what;
+    EXPECT_THAT(node->errors(), AllOf(HasSubstr(data()), HasSubstr("PLX-ENV-0009"))) << row.what;
+    EXPECT_EQ(client.ask("GET", kCounter).status, 0) << row.what;
+  }
+}
+
+TEST_F(NodeProcessTest, AProgramMayChangeItsDirectory) {
+  auto node = std::make_unique<Process>(in_shell("cd '" + directory_ + "' && exec \"$@\"",
+                                                 {PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=data"}));
+  HttpClient client(port_of(*node));
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "1");
+  EXPECT_EQ(client.ask("POST", "/api/v1/actors/default/test/host/a/GoTo", R"({"directory": "/"})").status, 204);
+  EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "2");
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0) << node->errors();
+  auto again = start();
+  EXPECT_EQ(HttpClient(port_of(*again)).ask("GET", kCounter).body, "2");
 }
 
 TEST_F(NodeProcessTest, ASecondProcessOnTheSameDirectoryIsRefused) {
@@ -401,6 +573,69 @@ TEST_F(NodeProcessTest, ConfigShowPrintsEachValueWithItsSource) {
   EXPECT_THAT(show.output(), testing::ContainsRegex("node.name +n7 +--node.name\n"));
   EXPECT_THAT(show.output(), testing::ContainsRegex("runtime.workers +3 +PLEXSPACES_RUNTIME__WORKERS\n"));
   EXPECT_THAT(show.output(), testing::ContainsRegex("http.address +127.0.0.1 +default\n"));
+}
+
+TEST_F(NodeProcessTest, AConfigurationIsOnlyRead) {
+  const std::string file = directory_ + "/plexspaces.yaml";
+  const std::string record = directory_ + "/record";
+  std::ofstream(file) << "http:\n  port: 1\n";
+  Process types({PLX_TEST_NODE, "types", "--record"});
+  EXPECT_EQ(types.wait(), 0);
+  std::ofstream(record) << types.output();
+  for (const std::string& read_only : {file, record})
+    std::filesystem::permissions(read_only, std::filesystem::perms(0444));
+  std::filesystem::permissions(directory_, std::filesystem::perms(0755));
+  // root may write everything
+  std::vector<std::string> as_another;
+  if (::geteuid() == 0) as_another = {"/usr/bin/setpriv", "--reuid=65534", "--clear-groups"};
+  auto run = [&](std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), as_another.begin(), as_another.end());
+    return arguments;
+  };
+  Process show(run({PLX_TEST_NODE, "config", "show", "--config", file}));
+  EXPECT_EQ(show.wait(), 0) << show.errors();
+  EXPECT_THAT(show.output(), HasSubstr(file + ":2"));
+  Process check(run({PLX_TEST_NODE, "types", "--check", record}));
+  EXPECT_EQ(check.wait(), 0) << check.errors();
+  Process folder({PLX_TEST_NODE, "config", "show", "--config", directory_});
+  EXPECT_EQ(folder.wait(), kExitUsage);
+  EXPECT_THAT(folder.errors(), HasSubstr("directory"));
+}
+
+TEST_F(NodeProcessTest, WhatComesThroughAPipeIsReadToItsEnd) {
+  struct Row {
+    std::string text;  // for printf
+    std::vector<std::string> arguments;
+    int exit_code;
+    std::string named;
+  };
+  const std::string long_comment(70'000, '#');  // more than a pipe holds
+  for (const Row& row :
+       {Row{"http:\\n  port: 1234\\n", {"config", "show", "--config", "/dev/stdin"}, 0, "1234"},
+        Row{long_comment + "\\nhttp:\\n  port: 1234\\n", {"config", "show", "--config", "/dev/stdin"}, 0, "1234"},
+        Row{"http:\\n  prot: 1\\n", {"config", "show", "--config", "/dev/stdin"}, kExitUsage, "'http.prot'"},
+        Row{"node:\\n  name: a\\n---\\nhttp:\\n  port: 1\\n",
+            {"config", "show", "--config", "/dev/stdin"},
+            kExitUsage,
+            "second"},
+        Row{"message Add\\n  1 by string\\n", {"types", "--check", "/dev/stdin"}, kExitFailed, "message Add"},
+        Row{"", {"types", "--check", "/dev/stdin"}, kExitFailed, "empty"}}) {
+    std::vector<std::string> arguments{row.text, PLX_TEST_NODE};
+    arguments.insert(arguments.end(), row.arguments.begin(), row.arguments.end());
+    Process process(in_shell("text=$1; shift; printf \"$text\" | \"$@\"", arguments));
+    EXPECT_EQ(process.wait(), row.exit_code) << row.text.substr(0, 80);
+    EXPECT_THAT(process.output() + process.errors(), HasSubstr(row.named));
+  }
+  Process endless({PLX_TEST_NODE, "config", "show", "--config", "/dev/zero"});
+  EXPECT_EQ(endless.wait(), kExitUsage);
+  EXPECT_THAT(endless.errors(), HasSubstr("more than 1048576 bytes"));
+}
+
+TEST_F(NodeProcessTest, AnEmptyValueDoesNotTakeTheNextArgument) {
+  Process show({PLX_TEST_NODE, "config", "show", "--data.directory=", "--node.name=n7"});
+  EXPECT_EQ(show.wait(), kExitUsage);
+  EXPECT_EQ(show.output(), "");
+  EXPECT_THAT(show.errors(), AllOf(HasSubstr("--data.directory"), HasSubstr("empty value")));
 }
 
 TEST_F(NodeProcessTest, ActorAskPrintsTheReplyOrSaysWhyThereIsNone) {

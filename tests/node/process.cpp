@@ -2,13 +2,16 @@
 
 #include <array>
 #include <stdexcept>
+#include <thread>
 
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
 #include <boost/asio/write.hpp>
 #include <fcntl.h>
+#include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -79,6 +82,11 @@ std::string Process::wait_for_error_line(const std::string& text) { return find_
 
 void Process::send_signal(int number) { ::kill(pid_, number); }
 
+bool Process::has_ended() {
+  if (!ended_) ended_ = ::waitpid(pid_, &status_, WNOHANG) == pid_;
+  return ended_;
+}
+
 int Process::wait() {
   while (out_.read_more()) {
   }
@@ -87,6 +95,37 @@ int Process::wait() {
   if (!ended_) ::waitpid(pid_, &status_, 0);
   ended_ = true;
   return WIFSIGNALED(status_) ? -WTERMSIG(status_) : WEXITSTATUS(status_);
+}
+
+std::vector<std::string> in_shell(const std::string& script, std::vector<std::string> arguments) {
+  arguments.insert(arguments.begin(), {"/bin/sh", "-c", script, "sh"});
+  return arguments;
+}
+
+HeldPort::HeldPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  sockaddr_in address{};
+  socklen_t size = sizeof address;
+  int yes = 1;
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ::setsockopt(socket_, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+  auto* any = reinterpret_cast<sockaddr*>(&address);
+  if (::bind(socket_, any, size) != 0 || ::getsockname(socket_, any, &size) != 0) throw std::runtime_error("bind");
+  number_ = ntohs(address.sin_port);
+}
+
+HeldPort::~HeldPort() { ::close(socket_); }
+
+bool HeldPort::wait_until_served(Process& process) const {
+  while (!process.has_ended()) {
+    try {
+      HttpClient client(number_);
+      return true;
+    } catch (const boost::system::system_error&) {  // nobody listens yet
+      std::this_thread::yield();
+    }
+  }
+  return false;
 }
 
 HttpClient::HttpClient(std::uint16_t port) : socket_(io_) {

@@ -26,6 +26,9 @@ class Process {
   std::string wait_for_error_line(const std::string& text);
 
   void send_signal(int number);
+  pid_t pid() const { return pid_; }
+  /// Whether it has ended; does not wait.
+  bool has_ended();
   /// Waits for the end. @returns the exit code, or minus the signal that ended it.
   int wait();
 
@@ -46,6 +49,25 @@ class Process {
   bool ended_ = false;
   int status_ = 0;
   Pipe out_, err_;
+};
+
+/// The command line of a shell that sets up what `script` says and becomes the program: "ulimit -f 1; exec \"$@\"".
+std::vector<std::string> in_shell(const std::string& script, std::vector<std::string> arguments);
+
+/// A port for a process that cannot tell which one it has taken. Bound and not listening, so that the process can
+/// take it, and no other can.
+class HeldPort {
+ public:
+  HeldPort();
+  ~HeldPort();
+  HeldPort(const HeldPort&) = delete;
+  std::uint16_t number() const { return number_; }
+  /// Waits until `process` listens there. @returns false when it has ended instead.
+  bool wait_until_served(Process& process) const;
+
+ private:
+  int socket_;
+  std::uint16_t number_ = 0;
 };
 
 struct HttpAnswer {

@@ -5,6 +5,9 @@
 #include <string>
 #include <vector>
 
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include "plexspaces/plexspaces.hpp"
 
 namespace {
@@ -52,6 +55,47 @@ class Counter : public GenServer<Counter, Add, Clear, Get>, public Stateful<Sum>
   Result<std::int64_t> handle(const Get&, Context&) const { return state().value; }
 };
 
+struct Exit {
+  using Reply = void;
+  std::int32_t code = 0;
+};
+PLX_MESSAGE(Exit, (1, code));
+
+struct Fork {
+  using Reply = std::int32_t;  // exit code of the child
+};
+PLX_MESSAGE(Fork);
+
+struct Execute {
+  using Reply = std::int32_t;  // as std::system()
+  std::string command;
+};
+PLX_MESSAGE(Execute, (1, command));
+
+struct GoTo {
+  using Reply = void;
+  std::string directory;
+};
+PLX_MESSAGE(GoTo, (1, directory));
+
+// What handlers do with their process, though it is not theirs.
+class Host : public GenServer<Host, Exit, Fork, Execute, GoTo> {
+ public:
+  void handle(const Exit& exit, Context&) { std::exit(exit.code); }
+  std::int32_t handle(const Fork&, Context&) {
+    pid_t child = ::fork();
+    if (child == 0) ::_exit(7);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return WEXITSTATUS(status);
+  }
+  Result<void> handle(const GoTo& go, Context&) {
+    if (::chdir(go.directory.c_str()) == 0) return {};
+    return plexspaces::fail(Code::kInvalidArgument, "no such directory", "TST-0002");
+  }
+  std::int32_t handle(const Execute& execute, Context&) { return std::system(execute.command.c_str()); }
+};
+
 struct GiveUp {};
 PLX_MESSAGE(GiveUp);
 
@@ -79,6 +123,7 @@ int main(int argc, char** argv) {
   using plexspaces::Application, plexspaces::supervisor;
   return plexspaces::run(argc, argv, [](plexspaces::Types& types, std::vector<Application>& applications) {
     types.add<Counter>("counter", {.facets = {plexspaces::durable(), plexspaces::virtual_actor()}});
+    types.add<Host>("host", {.facets = {plexspaces::virtual_actor()}});
     const char* wanted = std::getenv("PLX_TEST_APPLICATION");  // "runs" or "fails"
     if (wanted == nullptr) return;
     bool fails = std::string(wanted) == "fails";

@@ -1,5 +1,6 @@
 #include "plexspaces/env/posix/disk.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -12,6 +13,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "plexspaces/env/posix/descriptor.hpp"
+
 namespace plexspaces::env {
 
 namespace {
@@ -22,9 +25,14 @@ std::unexpected<Error> system_error(std::string_view action, const std::string& 
   switch (error) {
     case ENOSPC:
     case EDQUOT:
-    case EFBIG:
+    case EFBIG:  // ulimit -f
       return fail(Code::kResourceExhausted, fmt::format("{} '{}': {}; free space on that disk", action, path, what),
                   "PLX-ENV-0001", Retry::kBackoff);
+    case EMFILE:
+    case ENFILE:
+      return fail(Code::kResourceExhausted,
+                  fmt::format("{} '{}': {}; allow this process more open files (ulimit -n)", action, path, what),
+                  "PLX-ENV-0008", Retry::kBackoff);
     case ENOENT:
       return fail(Code::kNotFound, fmt::format("{} '{}': {}", action, path, what), "PLX-ENV-0002");
     case EACCES:
@@ -41,15 +49,13 @@ std::unexpected<Error> system_error(std::string_view action, const std::string& 
 
 class PosixFile final : public File {
  public:
-  PosixFile(int descriptor, std::string path) : descriptor_(descriptor), path_(std::move(path)) {}
-  PosixFile(const PosixFile&) = delete;
-  PosixFile& operator=(const PosixFile&) = delete;
-  ~PosixFile() override { ::close(descriptor_); }
+  PosixFile(Descriptor descriptor, std::string path) : descriptor_(std::move(descriptor)), path_(std::move(path)) {}
 
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) override {
     std::size_t done = 0;
     while (done < into.size()) {
-      ssize_t got = ::pread(descriptor_, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+      ssize_t got =
+          ::pread(descriptor_.get(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
       if (got < 0) return system_error("cannot read", path_, errno);
       if (got == 0) break;
@@ -61,7 +67,8 @@ class PosixFile final : public File {
   Status write(std::uint64_t offset, std::span<const std::byte> bytes) override {
     std::size_t done = 0;
     while (done < bytes.size()) {
-      ssize_t put = ::pwrite(descriptor_, bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
+      ssize_t put =
+          ::pwrite(descriptor_.get(), bytes.data() + done, bytes.size() - done, static_cast<off_t>(offset + done));
       if (put < 0 && errno == EINTR) continue;
       if (put < 0) return system_error("cannot write", path_, errno);
       done += static_cast<std::size_t>(put);
@@ -70,18 +77,19 @@ class PosixFile final : public File {
   }
 
   Status truncate(std::uint64_t size) override {
-    if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) return system_error("cannot truncate", path_, errno);
+    if (::ftruncate(descriptor_.get(), static_cast<off_t>(size)) != 0)
+      return system_error("cannot truncate", path_, errno);
     return {};
   }
 
   Result<std::uint64_t> size() override {
     struct stat status{};
-    if (::fstat(descriptor_, &status) != 0) return system_error("cannot read the size of", path_, errno);
+    if (::fstat(descriptor_.get(), &status) != 0) return system_error("cannot read the size of", path_, errno);
     return static_cast<std::uint64_t>(status.st_size);
   }
 
   Status sync() override {
-    if (::fdatasync(descriptor_) == 0) return {};
+    if (::fdatasync(descriptor_.get()) == 0) return {};
     // EINTR too: the kernel may have started, and a second call reports success for pages that it has dropped.
     return fail(Code::kUnknown,
                 fmt::format("cannot sync '{}': {}; what is on the disk is not known", path_,
@@ -90,20 +98,17 @@ class PosixFile final : public File {
   }
 
  private:
-  int descriptor_;
+  Descriptor descriptor_;
   std::string path_;
 };
 
 class PosixDirectoryLock final : public DirectoryLock {
  public:
-  explicit PosixDirectoryLock(int descriptor) : descriptor_(descriptor) {}
-  PosixDirectoryLock(const PosixDirectoryLock&) = delete;
-  PosixDirectoryLock& operator=(const PosixDirectoryLock&) = delete;
-  // The file stays: removing it would let two processes lock two files of one name.
-  ~PosixDirectoryLock() override { ::close(descriptor_); }
+  explicit PosixDirectoryLock(Descriptor descriptor) : descriptor_(std::move(descriptor)) {}
 
  private:
-  int descriptor_;
+  // The file stays: removing it would let two processes lock two files of one name.
+  Descriptor descriptor_;
 };
 
 // The pid that the holder of the lock wrote, or empty.
@@ -121,9 +126,9 @@ std::string holder(int descriptor) {
 
 Result<std::unique_ptr<File>> PosixDisk::open(const std::string& path, Open how) {
   int flags = O_RDWR | O_CLOEXEC | (how == Open::kCreate ? O_CREAT : 0);
-  int descriptor = ::open(path.c_str(), flags, 0644);
-  if (descriptor < 0) return system_error("cannot open", path, errno);
-  return std::make_unique<PosixFile>(descriptor, path);
+  Descriptor descriptor(::open(path.c_str(), flags, 0644));
+  if (!descriptor) return system_error("cannot open", path, errno);
+  return std::make_unique<PosixFile>(std::move(descriptor), path);
 }
 
 Status PosixDisk::remove(const std::string& path) {
@@ -147,24 +152,21 @@ Status PosixDisk::create_directory(const std::string& path) {
 }
 
 Status PosixDisk::sync_directory(const std::string& path) {
-  int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return system_error("cannot open the directory", path, errno);
-  int error = ::fsync(descriptor) == 0 ? 0 : errno;
-  ::close(descriptor);
-  if (error == 0) return {};
+  Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!descriptor) return system_error("cannot open the directory", path, errno);
+  if (::fsync(descriptor.get()) == 0) return {};
   return fail(Code::kUnknown,
-              fmt::format("cannot sync the directory '{}': {}", path, std::generic_category().message(error)),
+              fmt::format("cannot sync the directory '{}': {}", path, std::generic_category().message(errno)),
               "PLX-ENV-0005");
 }
 
 Result<std::unique_ptr<DirectoryLock>> PosixDisk::lock_directory(const std::string& path) {
   std::string file = path + "/LOCK";
-  int descriptor = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (descriptor < 0) return system_error("cannot open", file, errno);
-  auto lock = std::make_unique<PosixDirectoryLock>(descriptor);
-  if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+  Descriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  if (!descriptor) return system_error("cannot open", file, errno);
+  if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return system_error("cannot lock", file, errno);
-    std::string pid = holder(descriptor);
+    std::string pid = holder(descriptor.get());
     return fail(Code::kFailedPrecondition,
                 fmt::format("'{}' is in use by another process{}: stop it or choose another directory", path,
                             pid.empty() ? "" : fmt::format(" (pid {})", pid)),
@@ -172,9 +174,25 @@ Result<std::unique_ptr<DirectoryLock>> PosixDisk::lock_directory(const std::stri
   }
   // The pid is a courtesy to the next one who is refused; the lock holds without it.
   std::string pid = fmt::format("{}\n", ::getpid());
-  if (::ftruncate(descriptor, 0) != 0 || ::pwrite(descriptor, pid.data(), pid.size(), 0) < 0)
+  if (::ftruncate(descriptor.get(), 0) != 0 || ::pwrite(descriptor.get(), pid.data(), pid.size(), 0) < 0)
     return system_error("cannot write", file, errno);
-  return lock;
+  return std::make_unique<PosixDirectoryLock>(std::move(descriptor));
+}
+
+Result<std::string> read_input(const std::string& path, std::size_t bytes_max) {
+  constexpr std::size_t kPieceBytes = 16'384;
+  Descriptor descriptor(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOCTTY));
+  if (!descriptor) return system_error("cannot open", path, errno);
+  std::string text;
+  while (text.size() < bytes_max) {
+    std::size_t begin = text.size();
+    text.resize(std::min(bytes_max, begin + kPieceBytes));
+    ssize_t got = ::read(descriptor.get(), text.data() + begin, text.size() - begin);
+    if (got < 0 && errno != EINTR) return system_error("cannot read", path, errno);
+    text.resize(begin + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+    if (got == 0) break;
+  }
+  return text;
 }
 
 }  // namespace plexspaces::env

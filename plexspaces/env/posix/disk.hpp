@@ -1,6 +1,7 @@
 // Files of the operating system.
 #pragma once
 
+#include <cstddef>
 #include <memory>
 #include <string>
 
@@ -20,5 +21,9 @@ class PosixDisk final : public Disk {
   Status sync_directory(const std::string& path) override;
   Result<std::unique_ptr<DirectoryLock>> lock_directory(const std::string& path) override;
 };
+
+/// What a user has named to be read: a file, a pipe (`<(...)`, /dev/stdin) or a device; opened for reading only, read
+/// to its end, but at most `bytes_max` bytes. Blocks. @error as Disk::open() and File::read().
+Result<std::string> read_input(const std::string& path, std::size_t bytes_max);
 
 }  // namespace plexspaces::env

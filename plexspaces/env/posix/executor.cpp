@@ -17,6 +17,7 @@
 
 #include "plexspaces/base/check.hpp"
 #include "plexspaces/env/posix/blocking_pool.hpp"
+#include "plexspaces/env/posix/descriptor.hpp"
 
 namespace plexspaces::env {
 
@@ -49,8 +50,9 @@ struct Lane {
 
 // Looks every period, until it is stopped.
 struct Watch {
+  Watch(Duration every, std::move_only_function<void()> what) : period(every), look(std::move(what)) {}
+
   void begin() {
-    if (!look) return;
     thread = std::thread([this] {
       std::unique_lock lock(mutex);
       while (!ended.wait_for(lock, period, [this] { return stopping; })) look();
@@ -66,7 +68,7 @@ struct Watch {
     if (thread.joinable()) thread.join();
   }
 
-  Duration period{};
+  const Duration period;
   std::move_only_function<void()> look;
   std::mutex mutex;
   std::condition_variable ended;
@@ -96,7 +98,7 @@ struct PosixExecutor::Impl {
   bool started = false;
   BlockingPool blocking;
   BlockingPool storage;
-  Watch watch;
+  std::vector<std::unique_ptr<Watch>> watches;
 };
 
 void PosixExecutor::Impl::drive(Lane& lane) {
@@ -134,7 +136,10 @@ void PosixExecutor::Impl::park(Lane& lane, TimePoint due) {
   lane.parked.store(false, std::memory_order_relaxed);
 }
 
-PosixExecutor::PosixExecutor(PosixExecutorOptions options) : impl_(std::make_unique<Impl>(options)) {}
+PosixExecutor::PosixExecutor(PosixExecutorOptions options) {
+  occupy_standard_streams();  // before the descriptors that Asio opens for itself
+  impl_ = std::make_unique<Impl>(options);
+}
 
 PosixExecutor::~PosixExecutor() { stop(); }
 
@@ -151,7 +156,7 @@ void PosixExecutor::start(std::span<Worker* const> workers) {
     lane.thread = std::thread([this, &lane] { impl_->drive(lane); });
     pthread_setname_np(lane.thread.native_handle(), fmt::format("plx-worker-{}", i).c_str());
   }
-  impl_->watch.begin();
+  for (auto& watch : impl_->watches) watch->begin();
 }
 
 void PosixExecutor::stop() {
@@ -163,7 +168,7 @@ void PosixExecutor::stop() {
   }
   impl_->blocking.stop(BlockingPool::Queued::kDrop);
   impl_->storage.stop(BlockingPool::Queued::kRun);
-  impl_->watch.end();  // last: it may tell what the others wait for
+  for (auto& watch : impl_->watches) watch->end();  // last: they may tell what the others wait for
 }
 
 void PosixExecutor::wake(std::size_t index) {
@@ -190,9 +195,8 @@ void PosixExecutor::run_storage(std::move_only_function<void()> work) {
 }
 
 void PosixExecutor::watch(Duration period, std::move_only_function<void()> look) {
-  PLX_CHECK(!impl_->started && !impl_->watch.look, "watch() once, before start()");
-  impl_->watch.period = period;
-  impl_->watch.look = std::move(look);
+  PLX_CHECK(!impl_->started, "watch() before start()");
+  impl_->watches.push_back(std::make_unique<Watch>(period, std::move(look)));
 }
 
 asio::io_context& PosixExecutor::io(std::size_t index) {

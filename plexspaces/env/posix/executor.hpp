@@ -21,7 +21,8 @@ struct PosixExecutorOptions {
   Duration io_poll_interval = 20us;         // how often a busy worker looks at its sockets
 };
 
-/// Threads: one per worker, named "plx-worker-i"; for blocking work "plx-block-i" and "plx-store-i"; "plx-watch".
+/// Threads: one per worker, named "plx-worker-i"; for blocking work "plx-block-i" and "plx-store-i"; one
+/// "plx-watch" for each watch(), of which there may be several.
 class PosixExecutor final : public Executor {
  public:
   explicit PosixExecutor(PosixExecutorOptions options = {});

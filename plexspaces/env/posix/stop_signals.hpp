@@ -7,9 +7,10 @@
 
 namespace plexspaces::env {
 
-/// SIGTERM and SIGINT as something that the main thread waits for. SIGPIPE is ignored: a peer that is gone is an error
-/// of its connection. Threads: the main thread, before it starts others (they inherit that the signals are blocked).
-/// One per process.
+/// SIGTERM, SIGINT and SIGHUP (unless the process was started with it ignored, as by nohup) as something that the main
+/// thread waits for. SIGPIPE and SIGXFSZ do nothing: a peer that is gone and a file that may not grow are errors of the
+/// call; nor do SIGUSR1 and SIGUSR2, which mean nothing here. All of this by handlers: a program that a handler of an
+/// actor starts has none of it. Threads: the main thread. One per process, which it outlives.
 class StopSignals {
  public:
   StopSignals();

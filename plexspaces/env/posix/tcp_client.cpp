@@ -10,24 +10,12 @@
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <sys/time.h>
-#include <unistd.h>
+
+#include "plexspaces/env/posix/descriptor.hpp"
 
 namespace plexspaces::env {
 
 namespace {
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd) : fd_(fd) {}
-  Descriptor(const Descriptor&) = delete;
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 std::string reason() {
   if (errno == EAGAIN || errno == EWOULDBLOCK) return "it is silent";
@@ -45,6 +33,9 @@ Status tcp_exchange(const std::string& address, std::uint16_t port, std::string_
                 fmt::format("'{}' is not an IP address: write one such as 127.0.0.1 or ::1", address), "PLX-ENV-0105");
   boost::asio::ip::tcp::endpoint endpoint(ip, port);
   Descriptor socket(::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+  if (!socket)
+    return fail(Code::kUnavailable, fmt::format("cannot open a socket to {}:{} ({})", address, port, reason()),
+                "PLX-ENV-0111", Retry::kBackoff);
   auto microseconds = std::chrono::ceil<std::chrono::microseconds>(silence_max).count();
   timeval silence{.tv_sec = static_cast<time_t>(microseconds / 1'000'000),
                   .tv_usec = static_cast<suseconds_t>(microseconds % 1'000'000)};
