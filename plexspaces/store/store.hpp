@@ -67,6 +67,15 @@ struct ActorRow {
   std::string value;           // its kActor row; empty when that row is absent
 };
 
+/// What a store costs now, for metrics and tests.
+struct StoreStats {
+  std::uint64_t log_bytes = 0;           // that the next opening will replay
+  std::uint64_t log_bytes_replayed = 0;  // by this opening
+  std::uint64_t overlay_bytes = 0;       // rows in memory that are newer than the tables
+  std::uint64_t rows_swept = 0;          // into the tables, since this opening
+  std::uint64_t checkpoints = 0;         // since this opening
+};
+
 /// Durable storage of a node: one log of commits, and rows derived from it.
 ///
 /// Guarantees
@@ -106,6 +115,9 @@ class Store {
 
   /// The error that made this store refuse everything, or null while it serves. Threads: any.
   virtual const Error* failure() const = 0;
+
+  /// All zero for a store that has no log. Threads: any.
+  virtual StoreStats stats() const { return {}; }
 };
 
 }  // namespace plexspaces::store

@@ -321,7 +321,7 @@ TEST(StoreModelTest, RandomProgramsWithReopensAndTinyLimitsMatchTheModel) {
     }
   });
   EXPECT_TRUE(held);
-  for (Probe probe : {Probe::kStoreRowSwept, Probe::kStoreRowVanished, Probe::kStoreRoundEnded, Probe::kStoreLogTrimmed,
+  for (Probe probe : {Probe::kStoreRowSwept, Probe::kStoreRowVanished, Probe::kStoreLapEnded, Probe::kStoreLogTrimmed,
                       Probe::kStoreLogReplayed, Probe::kStoreOverlayPressed, Probe::kStoreCheckpointed,
                       Probe::kStoreCommitConflict, Probe::kStoreCommitFenced})
     EXPECT_GT(times_reached(probe), 0u) << probe_name(probe);
