@@ -290,6 +290,7 @@ void Overlay::Scan::next() {
 // Goes on to the next row that there is, or ends behind the prefix.
 void Overlay::Scan::settle() {
   while (group_ != overlay_.order_.end()) {
+    ++looked_at_;
     if (at_ == group_->second->second.end() || at_->first.front() != table_) {
       // Groups behind the prefix are not looked at: there may be very many.
       if (++group_ == overlay_.order_.end()) break;

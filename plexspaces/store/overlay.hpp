@@ -110,6 +110,8 @@ class Overlay {
     const std::string& key() const { return key_; }
     const Row& row() const { return at_->second; }
     void next();
+    /// The groups and rows that it has looked at so far: what it costs.
+    std::size_t looked_at() const { return looked_at_; }
 
    private:
     void settle();
@@ -120,6 +122,7 @@ class Overlay {
     std::map<std::string_view, GroupEntry*>::const_iterator group_;
     Rows::const_iterator at_;
     std::string key_;
+    std::size_t looked_at_ = 0;
     bool done_ = false;
   };
 

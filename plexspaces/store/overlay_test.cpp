@@ -158,6 +158,21 @@ TEST(OverlayTest, AScanVisitsAPrefixInKeyOrderThoughRowsAreGroupedByActor) {
   }
 }
 
+TEST(OverlayTest, AScanOfOneActorDoesNotLookAtOthersHoweverManyThereAre) {
+  Overlay overlay;
+  std::string prefix("t\0n\0y\0", 6);
+  for (int i = 0; i < 1'000; ++i) overlay.put_actor(prefix + std::to_string(i), 1, Overlay::Held::kValue, "state");
+  overlay.put(Table::kPeer, prefix + "5" + std::string("\0p", 2), "peer", false);
+  settle(overlay);
+  for (const char* key : {"5", "0", "500", "none"}) {
+    for (Table table : {Table::kOutcome, Table::kPeer, Table::kOutbox}) {
+      Overlay::Scan scan(overlay, table, prefix + key + std::string(1, '\0'));
+      while (!scan.done()) scan.next();
+      EXPECT_LE(scan.looked_at(), 3u) << key;
+    }
+  }
+}
+
 // One change of two actors, whose rows are grouped, or of keys of no actor; as its steps for another overlay.
 using Change = std::function<void(Overlay&)>;
 

@@ -122,6 +122,9 @@ class SqliteStore final : public Store {
   std::uint64_t epoch(std::uint16_t) const override { return epoch_; }
   std::vector<Outcome> commit(std::span<const Commit> commits) override;
   Result<ActorRow> load(const ActorKey& actor) override;
+  Result<ActorRow> load_rows(
+      const ActorKey& actor,
+      const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) override;
   Result<std::optional<std::string>> get(Table table, std::string_view key) override;
   Status scan(Table table, std::string_view prefix,
               const std::function<bool(std::string_view, std::string_view)>& visit) override;
@@ -213,7 +216,7 @@ class SqliteStore final : public Store {
 
 Result<std::unique_ptr<Store>> SqliteStore::open(env::Disk& disk, env::Random& random, env::Clock& clock,
                                                  std::string directory, SqliteOptions options) {
-  PLX_TRY_STATUS(disk.create_directory(directory));
+  PLX_TRY_STATUS(env::create_directory_durably(disk, directory));
   PLX_TRY(lock, disk.lock_directory(directory));
   std::string path = directory + "/plexspaces.db";
   std::unique_ptr<SqliteStore> store(new SqliteStore(disk, random, clock, path, options));
@@ -679,6 +682,24 @@ Result<ActorRow> SqliteStore::load(const ActorKey& actor) {
     loaded.value = std::move((*stored)->state).value_or(std::string());
   }
   if (newer != nullptr) loaded.sequence = newer->sequence;
+  return loaded;
+}
+
+Result<ActorRow> SqliteStore::load_rows(
+    const ActorKey& actor,
+    const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) {
+  PLX_TRY(loaded, load(actor));
+  if (loaded.sequence == 0) return loaded;  // rows of an actor come only by its commits
+  std::string prefix = actor.to_row() + '\0';
+  Status visited;
+  for (Table table : kTables) {
+    if (table == Table::kActor) continue;
+    PLX_TRY_STATUS(scan(table, prefix, [&](std::string_view key, std::string_view value) {
+      visited = visit(table, key.substr(prefix.size()), value);
+      return visited.has_value();
+    }));
+    PLX_TRY_STATUS(visited);
+  }
   return loaded;
 }
 

@@ -33,9 +33,9 @@ enum class Keys { kAscending, kRandom, kOneAmongNew };
 // A store that only ever gets new actors, each with an answer.
 class GrowingStoreTest : public testing::TestWithParam<Keys> {
  protected:
-  void open() {
+  void open(SqliteOptions options = kSmall) {
     store_.reset();
-    auto opened = open_sqlite(disk_, world_.random, world_.clock, "data", kSmall);
+    auto opened = open_sqlite(disk_, world_.random, world_.clock, "data", options);
     ASSERT_TRUE(opened.has_value()) << opened.error().to_string();
     store_ = std::move(*opened);
     ASSERT_LE(store_->stats().log_bytes_replayed, kLogBound) << "after " << actors_ << " actors";
@@ -113,12 +113,14 @@ TEST_P(GrowingStoreTest, KillsAfterFewCommitsDoNotMakeOpeningDearer) {
 }
 
 TEST_P(GrowingStoreTest, OneCommitALifeIsEnoughForTheSweepToGoOn) {
+  SqliteOptions options = kSmall;
+  options.sweep_bytes_min = 8 << 10;  // more than one commit ever owes
   for (int life = 0; life < 400; ++life) {
-    ASSERT_NO_FATAL_FAILURE(open());
+    ASSERT_NO_FATAL_FAILURE(open(options));
     ASSERT_NO_FATAL_FAILURE(commit_new(1));
     kill();
   }
-  ASSERT_NO_FATAL_FAILURE(open());
+  ASSERT_NO_FATAL_FAILURE(open(options));
   EXPECT_LE(store_->stats().log_bytes_replayed, kSmall.log_bytes_max);
   expect_all_there();
 }
@@ -149,6 +151,43 @@ TEST(StoreBoundsTest, ManyMessagesThatComeAndGoLeaveNothingToReplay) {
   store.reset();
   store = open_sqlite(disk, world.random, world.clock, "data", kSmall).value();
   EXPECT_LE(store->stats().overlay_bytes, before.overlay_bytes + 2'000) << "nor do rows that are gone";
+}
+
+TEST_P(GrowingStoreTest, AnActivationReadsAFewPagesHoweverLargeTheStoreIs) {
+  open();
+  for (int i = 0; i < 1'000; ++i) ASSERT_NO_FATAL_FAILURE(commit_new());
+  for (std::uint64_t i = 0; i < actors_ + 40; i += 41) {
+    int rows = 0;
+    std::uint64_t before = disk_.operations();
+    auto row = store_->load_rows(actor(key(i)), [&](Table, std::string_view, std::string_view) -> Status {
+      ++rows;
+      return {};
+    });
+    ASSERT_TRUE(row.has_value());
+    ASSERT_EQ(rows, i < actors_ ? 1 : 0);
+    // Each table is a tree of at most three levels here.
+    ASSERT_LE(disk_.operations() - before, i < actors_ ? 12u : 3u) << i;
+  }
+}
+
+TEST(StoreBoundsTest, ALongLogPressesTheSweepThoughTheOverlayHasRoom) {
+  sim::World world(1);
+  sim::SimDisk disk(world);
+  SqliteOptions options = kSmall;
+  options.overlay_bytes_max = 1 << 20;
+  auto store = open_sqlite(disk, world.random, world.clock, "data", options).value();
+  constexpr std::uint64_t kActors = 10;
+  constexpr std::size_t kState = 2'000;
+  for (std::uint64_t i = 0; i < 600; ++i) {
+    // Nine change again and again; the tenth keeps the log from its last change on.
+    std::uint64_t hot = i % (kActors - 1);
+    Commit commit = i % 100 == 0
+                        ? set_state(*store, "zcold", i / 100, "state")
+                        : set_state(*store, std::to_string(hot), store->load(actor(std::to_string(hot)))->sequence,
+                                    std::string(kState, 's'));
+    ASSERT_EQ(store->commit(std::span(&commit, 1)).front(), kDone);
+    ASSERT_LE(store->stats().log_bytes, options.log_bytes_max + 2 * kActors * kState) << i;
+  }
 }
 
 TEST(StoreBoundsTest, OpeningsWithoutACommitDoNotMakeTheLogFileLonger) {
