@@ -35,39 +35,27 @@ std::uint64_t request_hash(const Turn& turn, std::string_view payload) {
 
 Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key) {
   LoadedActor loaded;
-  PLX_TRY(row, store.load(key));
+  auto visit = [&](store::Table table, std::string_view suffix, std::string_view value) -> Status {
+    if (table == store::Table::kOutcome) {
+      PLX_TRY(outcome, from_value<StoredOutcome>(value, "outcome"));
+      loaded.outcomes.emplace_back(suffix, std::move(outcome));
+    } else if (table == store::Table::kPeer) {
+      PLX_TRY(peer, ActorKey::from_row(suffix.substr(1)));
+      PLX_TRY(stored, from_value<StoredPeer>(value, "peer"));
+      auto& peers = suffix.front() == 'i' ? loaded.senders : loaded.receivers;
+      peers.emplace_back(std::move(peer), stored.header);
+    } else if (table == store::Table::kOutbox) {
+      PLX_TRY(message, from_value<StoredMessage>(value, "message"));
+      loaded.outbox.emplace_back(outbox_id_of(suffix), std::move(message));
+    }
+    return {};
+  };
+  PLX_TRY(row, store.load_rows(key, visit));
   loaded.sequence = row.sequence;
   if (!row.value.empty()) {
     PLX_TRY(actor, from_value<StoredActor>(row.value, "actor"));
     loaded.actor = std::move(actor);
   }
-  std::string actor_row = key.to_row();
-  std::string prefix = actor_row + '\0';
-  Status read;
-  auto scan = [&](store::Table table, auto visit) -> Status {
-    PLX_TRY_STATUS(store.scan(table, prefix, [&](std::string_view row_key, std::string_view value) {
-      read = visit(key_suffix(row_key, actor_row.size()), value);
-      return read.has_value();
-    }));
-    return read;
-  };
-  PLX_TRY_STATUS(scan(store::Table::kOutcome, [&](std::string_view suffix, std::string_view value) -> Status {
-    PLX_TRY(outcome, from_value<StoredOutcome>(value, "outcome"));
-    loaded.outcomes.emplace_back(suffix, std::move(outcome));
-    return {};
-  }));
-  PLX_TRY_STATUS(scan(store::Table::kPeer, [&](std::string_view suffix, std::string_view value) -> Status {
-    PLX_TRY(peer, ActorKey::from_row(suffix.substr(1)));
-    PLX_TRY(stored, from_value<StoredPeer>(value, "peer"));
-    auto& peers = suffix.front() == 'i' ? loaded.senders : loaded.receivers;
-    peers.emplace_back(std::move(peer), stored.header);
-    return {};
-  }));
-  PLX_TRY_STATUS(scan(store::Table::kOutbox, [&](std::string_view suffix, std::string_view value) -> Status {
-    PLX_TRY(message, from_value<StoredMessage>(value, "message"));
-    loaded.outbox.emplace_back(outbox_id_of(suffix), std::move(message));
-    return {};
-  }));
   return loaded;
 }
 

@@ -13,7 +13,8 @@ namespace plexspaces::env {
 
 /// An open file, read and written at offsets. Bytes written are durable only after sync() returned without error;
 /// before that a crash may keep them, lose them, or keep a part (whole sectors of 512 bytes). Bytes that were not
-/// written over stay what they were. A write that fails may have changed a part of its bytes.
+/// written over stay what they were. A write that fails may have changed a part of its bytes, again in whole
+/// sectors.
 ///
 /// Threads: one at a time. Closed by its destructor.
 class File {
@@ -49,7 +50,8 @@ class Disk {
   virtual Result<std::unique_ptr<File>> open(const std::string& path, Open how) = 0;
   virtual Status remove(const std::string& path) = 0;  // also when there is none
   virtual Result<bool> exists(const std::string& path) = 0;
-  /// Creates the directory and its parents. @error kPermissionDenied: it is there but not writable, or cannot be made.
+  /// Creates the directory and its parents; durable by sync_directory() of the directory that each lies in
+  /// (create_directory_durably()). @error kPermissionDenied: it is there but not writable, or cannot be made.
   virtual Status create_directory(const std::string& path) = 0;
   /// Makes creations and removals in `path` durable.
   virtual Status sync_directory(const std::string& path) = 0;
@@ -57,5 +59,10 @@ class Disk {
   /// where the system tells.
   virtual Result<std::unique_ptr<DirectoryLock>> lock_directory(const std::string& path) = 0;
 };
+
+/// Disk::create_directory(), durable when it returns: each directory is made, and the one that it lies in synced,
+/// before the next. What was there is synced too, because its maker may have ended in between.
+/// @error as create_directory() and sync_directory() say.
+Status create_directory_durably(Disk& disk, const std::string& path);
 
 }  // namespace plexspaces::env

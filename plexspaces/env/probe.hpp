@@ -29,7 +29,7 @@ enum class Probe : std::uint8_t {
   kStoreLogReplayed,
   kStoreRowSwept,
   kStoreRowVanished,
-  kStoreRoundEnded,
+  kStoreLapEnded,
   kStoreLogTrimmed,
   kStoreOverlayPressed,
   kStoreCheckpointed,

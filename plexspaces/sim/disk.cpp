@@ -20,6 +20,14 @@ std::string parent_of(const std::string& path) {
   return slash == std::string::npos ? std::string() : path.substr(0, slash);
 }
 
+// The root may be written in two ways.
+std::string name_of(const std::string& directory) { return directory == "." ? std::string() : directory; }
+
+std::unexpected<Error> no_such(std::string_view action, const std::string& path) {
+  return fail(Code::kNotFound, fmt::format("cannot {} '{}': there is no such file or directory", action, path),
+              "PLX-SIM-0002");
+}
+
 void put(std::string& content, std::uint64_t offset, std::string_view bytes) {
   if (content.size() < offset + bytes.size()) content.resize(offset + bytes.size(), '\0');
   std::memcpy(content.data() + offset, bytes.data(), bytes.size());
@@ -35,6 +43,7 @@ class SimDisk::SimFile final : public env::File {
   Result<std::size_t> read(std::uint64_t offset, std::span<std::byte> into) override {
     PLX_TRY_STATUS(alive());
     PLX_TRY_STATUS(disk_.count_operation("read", path_));
+    PLX_TRY_STATUS(disk_.read_fails(path_));
     const std::string& content = inode_->cached;
     if (offset >= content.size()) return std::size_t{0};
     std::size_t count = std::min<std::size_t>(into.size(), content.size() - offset);
@@ -107,8 +116,7 @@ Result<std::unique_ptr<env::File>> SimDisk::open(const std::string& path, Open h
   if (dead_) return std::unexpected(count_operation("open", path).error());
   auto found = names_.find(path);
   if (found == names_.end()) {
-    if (how == Open::kExisting)
-      return fail(Code::kNotFound, fmt::format("cannot open '{}': there is no such file", path), "PLX-SIM-0002");
+    if (how == Open::kExisting || !is_directory(parent_of(path))) return no_such("open", path);
     PLX_TRY_STATUS(count_operation("create", path));
     found = names_.emplace(path, std::make_shared<Inode>()).first;
   }
@@ -123,22 +131,46 @@ Status SimDisk::remove(const std::string& path) {
 
 Result<bool> SimDisk::exists(const std::string& path) {
   if (dead_) return std::unexpected(count_operation("look for", path).error());
-  return names_.contains(path);
+  return names_.contains(path) || is_directory(path);
 }
 
-// Directories are only prefixes of paths here, durable at once.
-Status SimDisk::create_directory(const std::string& path) { return count_operation("create the directory", path); }
+bool SimDisk::is_directory(const std::string& path) const {
+  std::string name = name_of(path);
+  return name.empty() || directories_.contains(name);
+}
+
+Status SimDisk::create_directory(const std::string& path) {
+  PLX_TRY_STATUS(count_operation("create the directory", path));
+  for (std::string name = name_of(path); !name.empty(); name = parent_of(name)) {
+    if (names_.contains(name))
+      return fail(Code::kPermissionDenied, fmt::format("cannot create the directory '{}': '{}' is a file", path, name),
+                  "PLX-SIM-0007");
+    directories_.insert(name);
+  }
+  return {};
+}
 
 Status SimDisk::sync_directory(const std::string& path) {
   PLX_TRY_STATUS(count_operation("sync the directory", path));
-  std::erase_if(durable_names_, [&](const auto& entry) { return parent_of(entry.first) == path; });
+  if (!is_directory(path)) return no_such("sync the directory", path);
+  std::string parent = name_of(path);
+  std::erase_if(durable_names_, [&](const auto& entry) { return parent_of(entry.first) == parent; });
   for (const auto& [name, inode] : names_)
-    if (parent_of(name) == path) durable_names_[name] = inode;
+    if (parent_of(name) == parent) durable_names_[name] = inode;
+  for (const std::string& name : directories_)
+    if (parent_of(name) == parent) durable_directories_.insert(name);
   return {};
+}
+
+Status SimDisk::read_fails(const std::string& path) {
+  if (++reads_; !fail_read_at_ || reads_ != *fail_read_at_) return {};
+  fail_read_at_.reset();
+  return fail(Code::kUnavailable, fmt::format("cannot read '{}': input/output error", path), "PLX-SIM-0008");
 }
 
 Result<std::unique_ptr<env::DirectoryLock>> SimDisk::lock_directory(const std::string& path) {
   PLX_TRY_STATUS(count_operation("lock", path));
+  if (!is_directory(path)) return no_such("lock", path);
   if (locks_.contains(path))
     return fail(Code::kFailedPrecondition,
                 fmt::format("'{}' is in use by another process: stop it or choose another directory", path),
@@ -150,9 +182,13 @@ Status SimDisk::write(Inode& inode, const std::string& path, std::uint64_t offse
   PLX_TRY_STATUS(count_operation("write", path));
   world_.note(offset);
   std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  // A write that fails may have got through in part, like any loop around pwrite.
+  // A write that fails may have got through in part, like any loop around pwrite; no sector is written in part.
   auto put_part = [&] {
-    text.resize(world_.random.below(text.size() + 1));
+    std::uint64_t part = world_.random.below(text.size() + 1);
+    if (part < text.size()) {
+      std::uint64_t end = (offset + part) / kSectorBytes * kSectorBytes;
+      text.resize(end > offset ? end - offset : 0);
+    }
     if (text.empty()) return;
     put(inode.cached, offset, text);
     inode.unsynced.push_back({.offset = offset, .bytes = std::move(text)});
@@ -231,7 +267,23 @@ void SimDisk::settle(Inode& inode, bool keep_all) {
   inode.cached = inode.durable;
 }
 
+// Which directories a crash leaves. Sorted by name they come after the one that they lie in.
+void SimDisk::settle_directories(bool keep_all) {
+  std::set<std::string> after;
+  for (const std::string& name : directories_) {
+    bool kept = durable_directories_.contains(name) || keep_all || world_.random.one_in(2);
+    std::string parent = parent_of(name);
+    if (kept && (parent.empty() || after.contains(parent)))
+      after.insert(name);
+    else
+      reached(Probe::kSimCreationLost);
+  }
+  directories_ = after;
+  durable_directories_ = std::move(after);
+}
+
 void SimDisk::settle_all(bool keep_all) {
+  settle_directories(keep_all);
   std::set<std::string> all;
   for (const auto& [name, inode] : names_) all.insert(name);
   for (const auto& [name, inode] : durable_names_) all.insert(name);
@@ -248,6 +300,7 @@ void SimDisk::settle_all(bool keep_all) {
       after[name] = now->second;
     }
   }
+  std::erase_if(after, [&](const auto& entry) { return !is_directory(parent_of(entry.first)); });
   names_ = after;
   durable_names_ = std::move(after);
   // In the order of names, so that the seed's choices fall on the same files in every run.
@@ -266,11 +319,13 @@ void SimDisk::kill() {
   die_at_.reset();
   fail_sync_at_.reset();
   fail_write_at_.reset();
+  fail_read_at_.reset();
 }
 
 void SimDisk::die_at(std::uint64_t n) { die_at_ = operations_ + n; }
 void SimDisk::fail_sync(std::uint64_t n) { fail_sync_at_ = syncs_ + n; }
 void SimDisk::fail_write(std::uint64_t n) { fail_write_at_ = writes_ + n; }
+void SimDisk::fail_read(std::uint64_t n) { fail_read_at_ = reads_ + n; }
 void SimDisk::limit_space(std::optional<std::uint64_t> bytes) {
   space_ = bytes ? std::optional(used() + *bytes) : std::nullopt;
 }
@@ -293,6 +348,10 @@ void SimDisk::set_contents(const std::string& path, std::string bytes) {
   inode->durable = std::move(bytes);
   names_[path] = inode;
   durable_names_[path] = std::move(inode);
+  for (std::string name = parent_of(path); !name.empty(); name = parent_of(name)) {
+    directories_.insert(name);
+    durable_directories_.insert(name);
+  }
 }
 
 std::vector<std::string> SimDisk::files() const {

@@ -16,6 +16,7 @@ std::span<const std::byte> bytes(std::string_view text) { return std::as_bytes(s
 
 // A file "d/f" whose name is durable, holding `content`, synced.
 std::unique_ptr<env::File> durable_file(SimDisk& disk, std::string_view content) {
+  EXPECT_TRUE(env::create_directory_durably(disk, "d").has_value());
   auto file = disk.open("d/f", Open::kCreate).value();
   EXPECT_TRUE(file->write(0, bytes(content)).has_value());
   EXPECT_TRUE(file->sync().has_value());
@@ -58,6 +59,7 @@ TEST(SimDiskTest, ACreationWithoutADirectorySyncMayBeLost) {
   for (std::uint64_t seed = 0; seed < 50; ++seed) {
     World world(seed);
     SimDisk disk(world);
+    ASSERT_TRUE(env::create_directory_durably(disk, "d").has_value());
     auto file = disk.open("d/f", Open::kCreate).value();
     ASSERT_TRUE(file->sync().has_value());
     disk.crash();
@@ -65,6 +67,69 @@ TEST(SimDiskTest, ACreationWithoutADirectorySyncMayBeLost) {
   }
   EXPECT_GT(lost, 5);
   EXPECT_LT(lost, 45);
+}
+
+TEST(SimDiskTest, ADirectoryThatIsLostTakesSyncedFilesAlong) {
+  int lost = 0;
+  for (std::uint64_t seed = 0; seed < 50; ++seed) {
+    World world(seed);
+    SimDisk disk(world);
+    ASSERT_TRUE(disk.create_directory("a/b").has_value());
+    auto file = disk.open("a/b/f", Open::kCreate).value();
+    ASSERT_TRUE(file->sync().has_value());
+    ASSERT_TRUE(disk.sync_directory("a/b").has_value());
+    ASSERT_TRUE(disk.sync_directory("a").has_value());
+    disk.crash();
+    EXPECT_EQ(disk.exists("a/b/f"), disk.exists("a"));
+    if (disk.exists("a") == false) ++lost;
+  }
+  EXPECT_GT(lost, 5) << "nobody has synced the root";
+  EXPECT_LT(lost, 45);
+}
+
+TEST(SimDiskTest, ADirectoryMadeDurablyStaysThroughACrashAtEachOperation) {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    for (std::uint64_t n = 1; n < 20; ++n) {
+      World world(seed);
+      SimDisk disk(world);
+      disk.die_at(n);
+      (void)env::create_directory_durably(disk, "a/b/c");
+      world.random.one_in(2) ? disk.crash() : disk.kill();
+      ASSERT_TRUE(env::create_directory_durably(disk, "a/b/c").has_value());
+      disk.crash();
+      ASSERT_EQ(disk.exists("a/b/c"), true) << "seed " << seed << ", operation " << n;
+    }
+  }
+}
+
+TEST(SimDiskTest, AFileNeedsItsDirectory) {
+  World world(1);
+  SimDisk disk(world);
+  EXPECT_EQ(disk.open("d/f", Open::kCreate).error().code(), Code::kNotFound);
+  EXPECT_EQ(disk.sync_directory("d").error().code(), Code::kNotFound);
+  EXPECT_EQ(disk.lock_directory("d").error().code(), Code::kNotFound);
+  EXPECT_TRUE(disk.open("f", Open::kCreate).has_value());
+  EXPECT_EQ(disk.create_directory("f/d").error().code(), Code::kPermissionDenied);
+}
+
+TEST(SimDiskTest, AReadFailsOnceWhereItWasTold) {
+  World world(1);
+  SimDisk disk(world);
+  auto file = durable_file(disk, "x");
+  std::string buffer(1, '\0');
+  disk.fail_read(2);
+  EXPECT_TRUE(file->read(0, std::as_writable_bytes(std::span(buffer))).has_value());
+  EXPECT_EQ(file->read(0, std::as_writable_bytes(std::span(buffer))).error().code(), Code::kUnavailable);
+  EXPECT_TRUE(file->read(0, std::as_writable_bytes(std::span(buffer))).has_value());
+}
+
+TEST(SimClockTest, TheWallClockJumpsAndTheMonotonicOneDoesNot) {
+  SimClock clock;
+  WallTime before = clock.wall_now();
+  clock.advance(1s);
+  clock.jump_wall(-1h);
+  EXPECT_EQ(clock.wall_now(), before + 1s - 1h);
+  EXPECT_EQ(clock.now(), TimePoint(1s));
 }
 
 TEST(SimDiskTest, AfterACrashFilesAreDeadAndLocksAreFree) {

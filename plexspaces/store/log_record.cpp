@@ -11,11 +11,13 @@ namespace plexspaces::store {
 
 namespace {
 
-constexpr char kFormat = 1;
+constexpr char kFormat = 2;
+constexpr char kFormatWithoutSweep = 1;
 constexpr std::size_t kHeaderBytes = 5;
 constexpr std::uint8_t kTableMask = 0x0f;
 constexpr std::uint8_t kErases = 0x10;
 constexpr std::uint8_t kKeyIsSuffix = 0x20;
+constexpr std::uint8_t kAbsent = 0x40;
 
 void put_varint(std::string& out, std::uint64_t value) {
   while (value >= 0x80) {
@@ -92,7 +94,7 @@ void LogRecordBuilder::start() {
   count_ = 0;
 }
 
-void LogRecordBuilder::append(const Commit& commit, std::string_view actor_row) {
+void LogRecordBuilder::append(const Commit& commit, std::string_view actor_row, const std::vector<bool>& absent) {
   ++count_;
   put_varint(body_, commit.epoch);
   put_varint(body_, commit.expected_sequence);
@@ -100,29 +102,37 @@ void LogRecordBuilder::append(const Commit& commit, std::string_view actor_row) 
   put_varint(body_, commit.records.size());
   for (const std::string& record : commit.records) put_bytes(body_, record);
   put_varint(body_, commit.mutations.size());
-  for (const Mutation& mutation : commit.mutations) {
+  for (std::size_t i = 0; i < commit.mutations.size(); ++i) {
+    const Mutation& mutation = commit.mutations[i];
     std::string_view key = mutation.key;
     bool suffix = key.starts_with(actor_row);
     body_.push_back(static_cast<char>(static_cast<std::uint8_t>(mutation.table) | (mutation.value ? 0 : kErases) |
-                                      (suffix ? kKeyIsSuffix : 0)));
+                                      (suffix ? kKeyIsSuffix : 0) | (absent[i] ? kAbsent : 0)));
     put_bytes(body_, suffix ? key.substr(actor_row.size()) : key);
     if (mutation.value) put_bytes(body_, *mutation.value);
   }
 }
 
-std::string_view LogRecordBuilder::finish(std::uint64_t position) {
+std::string_view LogRecordBuilder::finish(std::uint64_t position, const std::optional<Overlay::Swept>& swept) {
   row_.assign(kHeaderBytes, '\0');
   put_varint(row_, count_);
   row_.append(body_);
+  row_.push_back(swept ? '\1' : '\0');
+  if (swept) {
+    for (const Overlay::Place* place : {&swept->from, &swept->to, &swept->lap_end}) {
+      put_bytes(row_, place->group);
+      put_bytes(row_, place->rest);
+    }
+  }
   std::uint32_t sum = checksum(position, std::string_view(row_).substr(kHeaderBytes));
   row_[0] = kFormat;
   for (int i = 0; i < 4; ++i) row_[1 + i] = static_cast<char>(sum >> (8 * i));
   return row_;
 }
 
-Status read_log_record(std::uint64_t position, std::string_view row,
-                       const std::function<void(const LoggedCommit&)>& visit) {
-  if (row.size() < kHeaderBytes || row[0] != kFormat) return damaged(position);
+Result<std::optional<Overlay::Swept>> read_log_record(std::uint64_t position, std::string_view row,
+                                                      const std::function<void(const LoggedCommit&)>& visit) {
+  if (row.size() < kHeaderBytes || (row[0] != kFormat && row[0] != kFormatWithoutSweep)) return damaged(position);
   std::uint32_t stored = 0;
   for (int i = 0; i < 4; ++i) stored |= static_cast<std::uint32_t>(static_cast<unsigned char>(row[1 + i])) << (8 * i);
   std::string_view body = row.substr(kHeaderBytes);
@@ -143,13 +153,22 @@ Status read_log_record(std::uint64_t position, std::string_view row,
       if ((flags & kKeyIsSuffix) != 0) mutation.key = commit.actor_row;
       mutation.key += reader.bytes();
       if ((flags & kErases) == 0) mutation.value = reader.bytes();
+      mutation.absent = (flags & kAbsent) != 0;
       commit.mutations.push_back(std::move(mutation));
     }
     if (!reader.ok()) return damaged(position);
     visit(commit);
   }
+  std::optional<Overlay::Swept> swept;
+  if (row[0] == kFormat && reader.varint() != 0) {
+    swept.emplace();
+    for (Overlay::Place* place : {&swept->from, &swept->to, &swept->lap_end}) {
+      place->group = reader.bytes();
+      place->rest = reader.bytes();
+    }
+  }
   if (!reader.ok() || !reader.at_end()) return damaged(position);
-  return {};
+  return swept;
 }
 
 }  // namespace plexspaces::store

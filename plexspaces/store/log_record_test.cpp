@@ -25,41 +25,50 @@ TEST(Crc32cTest, MatchesTheVectorsOfItsStandardInBothForms) {
   }));
 }
 
+const Overlay::Swept kSwept{.from = {"a", "\1"}, .to = {"b", ""}, .lap_end = {"c", "\4m"}};
+
 std::string sample_row(LogRecordBuilder& builder) {
   builder.start();
   Commit commit{.epoch = 3, .actor = actor("a"), .expected_sequence = 200, .records = {"r1", ""}};
   with(commit, Table::kActor, actor("a").to_row(), std::string(300, 's'));
   with(commit, Table::kOutbox, row_key("a", "m"), std::nullopt);
   with(commit, Table::kPeer, "elsewhere", "");
-  builder.append(commit, commit.actor.to_row());
+  builder.append(commit, commit.actor.to_row(), {false, true, false});
   Commit bare{.epoch = 3, .actor = actor("b")};
-  builder.append(bare, bare.actor.to_row());
-  return std::string(builder.finish(17));
+  builder.append(bare, bare.actor.to_row(), {});
+  return std::string(builder.finish(17, kSwept));
 }
 
 TEST(LogRecordTest, ReadsBackWhatWasAppendedInOrder) {
   LogRecordBuilder builder;
   std::string row = sample_row(builder);
   int visited = 0;
-  ASSERT_TRUE(read_log_record(17, row, [&](const LoggedCommit& commit) {
-                EXPECT_EQ(commit.epoch, 3u);
-                if (++visited == 2) {
-                  EXPECT_EQ(commit.actor_row, actor("b").to_row());
-                  EXPECT_TRUE(commit.mutations.empty());
-                  return;
-                }
-                EXPECT_EQ(commit.expected_sequence, 200u);
-                EXPECT_EQ(commit.records, (std::vector<std::string_view>{"r1", ""}));
-                ASSERT_EQ(commit.mutations.size(), 3u);
-                EXPECT_EQ(commit.mutations[0].key, actor("a").to_row());
-                EXPECT_EQ(commit.mutations[0].value, std::string(300, 's'));
-                EXPECT_EQ(commit.mutations[1].table, Table::kOutbox);
-                EXPECT_EQ(commit.mutations[1].key, row_key("a", "m"));
-                EXPECT_EQ(commit.mutations[1].value, std::nullopt);
-                EXPECT_EQ(commit.mutations[2].key, "elsewhere");
-                EXPECT_EQ(commit.mutations[2].value, "");
-              }).has_value());
+  auto swept = read_log_record(17, row, [&](const LoggedCommit& commit) {
+    EXPECT_EQ(commit.epoch, 3u);
+    if (++visited == 2) {
+      EXPECT_EQ(commit.actor_row, actor("b").to_row());
+      EXPECT_TRUE(commit.mutations.empty());
+      return;
+    }
+    EXPECT_EQ(commit.expected_sequence, 200u);
+    EXPECT_EQ(commit.records, (std::vector<std::string_view>{"r1", ""}));
+    ASSERT_EQ(commit.mutations.size(), 3u);
+    EXPECT_EQ(commit.mutations[0].key, actor("a").to_row());
+    EXPECT_EQ(commit.mutations[0].value, std::string(300, 's'));
+    EXPECT_EQ(commit.mutations[1].table, Table::kOutbox);
+    EXPECT_EQ(commit.mutations[1].key, row_key("a", "m"));
+    EXPECT_EQ(commit.mutations[1].value, std::nullopt);
+    EXPECT_EQ(commit.mutations[2].key, "elsewhere");
+    EXPECT_EQ(commit.mutations[2].value, "");
+    EXPECT_FALSE(commit.mutations[0].absent);
+    EXPECT_TRUE(commit.mutations[1].absent);
+  });
   EXPECT_EQ(visited, 2);
+  ASSERT_TRUE(swept.has_value() && swept->has_value());
+  EXPECT_EQ((*swept)->from, kSwept.from);
+  EXPECT_EQ((*swept)->to, kSwept.to);
+  EXPECT_EQ((*swept)->lap_end, kSwept.lap_end);
+  EXPECT_FALSE((*swept)->ends_lap());
 }
 
 TEST(LogRecordTest, EachFlippedBitAndEachLengthIsDataLossAndVisitsNothing_INV_J2) {

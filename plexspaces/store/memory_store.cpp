@@ -57,6 +57,17 @@ Result<ActorRow> MemoryStore::load(const ActorKey& actor) {
   return loaded;
 }
 
+Result<ActorRow> MemoryStore::load_rows(
+    const ActorKey& actor,
+    const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) {
+  PLX_TRY(loaded, load(actor));
+  std::string prefix = actor.to_row() + '\0';
+  for (const auto& [table, rows] : contents_->tables)
+    for (auto at = rows.lower_bound(prefix); at != rows.end() && at->first.starts_with(prefix); ++at)
+      PLX_TRY_STATUS(visit(table, std::string_view(at->first).substr(prefix.size()), at->second));
+  return loaded;
+}
+
 Result<std::optional<std::string>> MemoryStore::get(Table table, std::string_view key) {
   if (failure_) return std::unexpected(*failure_);
   if (table == Table::kActor)

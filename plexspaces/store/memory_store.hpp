@@ -33,6 +33,9 @@ class MemoryStore final : public Store {
   std::uint64_t epoch(std::uint16_t shard) const override;
   std::vector<Outcome> commit(std::span<const Commit> commits) override;
   Result<ActorRow> load(const ActorKey& actor) override;
+  Result<ActorRow> load_rows(
+      const ActorKey& actor,
+      const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) override;
   Result<std::optional<std::string>> get(Table table, std::string_view key) override;
   Status scan(Table table, std::string_view prefix,
               const std::function<bool(std::string_view key, std::string_view value)>& visit) override;

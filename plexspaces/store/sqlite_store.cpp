@@ -122,11 +122,15 @@ class SqliteStore final : public Store {
   std::uint64_t epoch(std::uint16_t) const override { return epoch_; }
   std::vector<Outcome> commit(std::span<const Commit> commits) override;
   Result<ActorRow> load(const ActorKey& actor) override;
+  Result<ActorRow> load_rows(
+      const ActorKey& actor,
+      const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) override;
   Result<std::optional<std::string>> get(Table table, std::string_view key) override;
   Status scan(Table table, std::string_view prefix,
               const std::function<bool(std::string_view, std::string_view)>& visit) override;
   const Error* refusal() const override { return refusal_ ? &*refusal_ : nullptr; }
   const Error* failure() const override { return failed_.load(std::memory_order_acquire); }
+  StoreStats stats() const override;
 
  private:
   SqliteStore(env::Disk& disk, env::Random& random, env::Clock& clock, std::string path, SqliteOptions options)
@@ -158,7 +162,8 @@ class SqliteStore final : public Store {
   Result<Standing> standing(const std::string& row);
   Result<bool> visible(Table table, const Mutation& mutation, const Standing& actor);
   void apply(const Commit& commit, const std::string& row);
-  Status sweep(std::size_t changed_bytes);
+  std::size_t pressure() const;
+  Result<std::optional<Overlay::Swept>> sweep(std::size_t changed_bytes);
   Status write_row(Table table, const std::string& key, const Overlay::Row& row);
   Status trim(std::size_t changed_bytes);
   Status checkpoint_when_due();
@@ -188,8 +193,7 @@ class SqliteStore final : public Store {
   std::uint64_t next_position_ = 1;
   std::uint64_t log_begin_ = 1;          // position of the oldest retained row
   std::deque<std::uint32_t> log_bytes_;  // of the retained rows, from log_begin_ on
-  std::uint64_t round_begin_ = 1;        // rows below are in the tables when the sweep's round ends
-  std::uint64_t trim_to_ = 1;            // rows below are in the tables now
+  std::size_t log_bytes_sum_ = 0;
   std::size_t sweep_owed_ = 0;
 
   Overlay overlay_;
@@ -199,6 +203,12 @@ class SqliteStore final : public Store {
   std::string value_;         // of the row at hand
   std::vector<bool> absent_;  // of the mutations of the commit at hand: no such row before it
 
+  struct Counters {
+    std::atomic<std::uint64_t> log_bytes{0}, log_bytes_replayed{0}, overlay_bytes{0}, rows_swept{0}, checkpoints{0};
+  };
+  void publish();
+
+  Counters counters_;
   std::optional<Error> refusal_;
   std::optional<Error> failure_;
   std::atomic<const Error*> failed_{nullptr};
@@ -206,7 +216,7 @@ class SqliteStore final : public Store {
 
 Result<std::unique_ptr<Store>> SqliteStore::open(env::Disk& disk, env::Random& random, env::Clock& clock,
                                                  std::string directory, SqliteOptions options) {
-  PLX_TRY_STATUS(disk.create_directory(directory));
+  PLX_TRY_STATUS(env::create_directory_durably(disk, directory));
   PLX_TRY(lock, disk.lock_directory(directory));
   std::string path = directory + "/plexspaces.db";
   std::unique_ptr<SqliteStore> store(new SqliteStore(disk, random, clock, path, options));
@@ -217,6 +227,9 @@ Result<std::unique_ptr<Store>> SqliteStore::open(env::Disk& disk, env::Random& r
     store->database_.emplace(std::move(database));
     PLX_TRY_STATUS(store->create_or_check(random));
     PLX_TRY_STATUS(store->prepare());
+    // A process that is killed before its first commit, again and again, must not make the log file longer for ever.
+    // Before the epoch: only a write after a checkpoint, in the same process, lets the log file start over.
+    PLX_TRY_STATUS(store->checkpoint_when_due());
     PLX_TRY_STATUS(store->raise_epoch());
     return store->replay();
   }();
@@ -332,6 +345,7 @@ Status SqliteStore::replay() {
                               position, next_position_),
                   "PLX-STO-0011");
     }
+    overlay_.begin(position);
     auto replayed = read_log_record(position, batch, [&](const LoggedCommit& commit) {
       auto held = Overlay::Held::kTableValue;
       std::string_view state;
@@ -340,26 +354,47 @@ Status SqliteStore::replay() {
           held = mutation.value ? Overlay::Held::kValue : Overlay::Held::kErased;
           state = mutation.value.value_or(std::string_view());
         } else if (mutation.value) {
-          // Never "born" here: the tables may hold what later rows of this very log had swept into them.
-          overlay_.put(mutation.table, mutation.key, *mutation.value, false);
+          overlay_.put(mutation.table, mutation.key, *mutation.value, mutation.absent);
         } else {
-          overlay_.erase(mutation.table, mutation.key, false);
+          overlay_.erase(mutation.table, mutation.key, mutation.absent);
         }
       }
       overlay_.put_actor(commit.actor_row, commit.expected_sequence + 1, held, state);
     });
     if (!replayed) {
       reached(Probe::kStoreDamageRefused);
-      return replayed;
+      return std::unexpected(std::move(replayed).error());
     }
+    // The sweeps too: so the overlay is as it was when the process ended, and no larger at any time.
+    if (*replayed) overlay_.repeat(**replayed);
     overlay_.settle([](Table, const std::string&, const Overlay::Row&) {});
     log_bytes_.push_back(static_cast<std::uint32_t>(batch.size()));
+    log_bytes_sum_ += batch.size();
     ++next_position_;
     reached(Probe::kStoreLogReplayed);
   }
-  round_begin_ = next_position_;
-  trim_to_ = log_begin_;
+  // What the ended process owed the sweep is not known. Without this a process that is killed after each of its commits
+  // would never sweep.
+  sweep_owed_ = options_.sweep_bytes_min;
+  counters_.log_bytes_replayed.store(log_bytes_sum_, std::memory_order_relaxed);
+  publish();
   return {};
+}
+
+// For stats(), which any thread may call.
+void SqliteStore::publish() {
+  counters_.log_bytes.store(log_bytes_sum_, std::memory_order_relaxed);
+  counters_.overlay_bytes.store(overlay_.bytes(), std::memory_order_relaxed);
+}
+
+StoreStats SqliteStore::stats() const {
+  StoreStats stats;
+  stats.log_bytes = counters_.log_bytes.load(std::memory_order_relaxed);
+  stats.log_bytes_replayed = counters_.log_bytes_replayed.load(std::memory_order_relaxed);
+  stats.overlay_bytes = counters_.overlay_bytes.load(std::memory_order_relaxed);
+  stats.rows_swept = counters_.rows_swept.load(std::memory_order_relaxed);
+  stats.checkpoints = counters_.checkpoints.load(std::memory_order_relaxed);
+  return stats;
 }
 
 std::vector<Outcome> SqliteStore::commit(std::span<const Commit> commits) {
@@ -385,13 +420,17 @@ void SqliteStore::commit_group(std::span<const Commit> commits, std::span<Outcom
   }
   auto written = write_group(commits, outcomes);
   if (written) {
+    std::uint64_t swept = 0;
     overlay_.settle([&](Table table, const std::string& key, const Overlay::Row& row) {
+      ++swept;
       if (table != Table::kActor) return;
       if (row.held == Overlay::Held::kTableValue)
         actors_.forget(key);
       else
         actors_.put(key, {row.sequence, row.held == Overlay::Held::kValue});
     });
+    counters_.rows_swept.fetch_add(swept, std::memory_order_relaxed);
+    publish();
     return;
   }
   if (written.error().code() == Code::kResourceExhausted && vfs_.failure() == nullptr) {
@@ -413,6 +452,8 @@ void SqliteStore::commit_group(std::span<const Commit> commits, std::span<Outcom
 Status SqliteStore::write_group(std::span<const Commit> commits, std::span<Outcome> outcomes) {
   PLX_TRY_STATUS(begin_.run());
   builder_.start();
+  overlay_.begin(next_position_);
+  std::size_t overlay_bytes = overlay_.bytes();
   for (std::size_t i = 0; i < commits.size(); ++i) {
     actor_row_ = commits[i].actor.to_row();
     PLX_TRY(outcome, decide(commits[i]));
@@ -420,24 +461,30 @@ Status SqliteStore::write_group(std::span<const Commit> commits, std::span<Outco
     if (outcome == Outcome::kDone) apply(commits[i], actor_row_);
   }
   if (builder_.count() == 0) return database_->execute("ROLLBACK");
-  std::string_view batch = builder_.finish(next_position_);
-  PLX_TRY_STATUS(append_.bind(1, next_position_).bind(2, batch).run());
+  std::size_t grown = overlay_.bytes() > overlay_bytes ? overlay_.bytes() - overlay_bytes : 0;
+  std::size_t changed = std::max(builder_.bytes(), grown);
   std::size_t owed = sweep_owed_;
-  std::uint64_t round_begin = round_begin_;
-  std::uint64_t trim_to = trim_to_;
   std::uint64_t log_begin = log_begin_;
-  auto written = sweep(batch.size());
-  if (written) written = trim(batch.size());
-  if (written) written = commit_.run();
+  std::size_t batch_bytes = 0;
+  auto written = [&]() -> Status {
+    PLX_TRY(swept, sweep(changed));
+    std::string_view batch = builder_.finish(next_position_, swept);
+    batch_bytes = batch.size();
+    PLX_TRY_STATUS(append_.bind(1, next_position_).bind(2, batch).run());
+    PLX_TRY_STATUS(trim(changed));
+    return commit_.run();
+  }();
   if (!written) {
     sweep_owed_ = owed;
-    round_begin_ = round_begin;
-    trim_to_ = trim_to;
     log_begin_ = log_begin;
     return written;
   }
-  log_bytes_.erase(log_bytes_.begin(), log_bytes_.begin() + static_cast<std::ptrdiff_t>(log_begin_ - log_begin));
-  log_bytes_.push_back(static_cast<std::uint32_t>(batch.size()));
+  for (; log_begin < log_begin_; ++log_begin) {
+    log_bytes_sum_ -= log_bytes_.front();
+    log_bytes_.pop_front();
+  }
+  log_bytes_.push_back(static_cast<std::uint32_t>(batch_bytes));
+  log_bytes_sum_ += batch_bytes;
   ++next_position_;
   return {};
 }
@@ -492,7 +539,7 @@ Result<Outcome> SqliteStore::decide(const Commit& commit) {
 }
 
 void SqliteStore::apply(const Commit& commit, const std::string& row) {
-  builder_.append(commit, row);
+  builder_.append(commit, row, absent_);
   auto held = Overlay::Held::kTableValue;
   std::string_view state;
   for (std::size_t i = 0; i < commit.mutations.size(); ++i) {
@@ -509,28 +556,32 @@ void SqliteStore::apply(const Commit& commit, const std::string& row) {
   overlay_.put_actor(row, commit.expected_sequence + 1, held, state);
 }
 
-// Writes a part of the overlay into the tables: an eighth of what was committed while it is nearly empty, twice as much
-// when it is full, so that it stays bounded; rows that change often are written once for many changes.
-Status SqliteStore::sweep(std::size_t changed_bytes) {
+// How near the overlay and the upper half of the log are to their limits: 0 to kPressureMax.
+constexpr std::size_t kPressureMax = 15;
+std::size_t SqliteStore::pressure() const {
+  auto share = [](std::size_t bytes, std::size_t max) {
+    return std::min(bytes, max) * kPressureMax / std::max<std::size_t>(max, 1);
+  };
+  std::size_t half = options_.log_bytes_max / 2;
+  std::size_t upper = log_bytes_sum_ > half ? log_bytes_sum_ - half : 0;
+  return std::max(share(overlay_.bytes(), options_.overlay_bytes_max), share(upper, options_.log_bytes_max - half));
+}
+
+// Writes a part of the overlay into the tables: an eighth of what was committed while there is room, twice as much when
+// there is none, so that overlay and log stay bounded and no commit pays for others; rows that change often are written
+// once for many changes.
+Result<std::optional<Overlay::Swept>> SqliteStore::sweep(std::size_t changed_bytes) {
   constexpr std::size_t kShares = 8;
-  std::size_t fill = std::min(overlay_.bytes(), options_.overlay_bytes_max) * 15 /
-                     std::max<std::size_t>(options_.overlay_bytes_max, 1);
-  sweep_owed_ += changed_bytes * (1 + fill) / kShares;
-  if (overlay_.bytes() > options_.overlay_bytes_max) {
-    reached(Probe::kStoreOverlayPressed);
-    sweep_owed_ = std::max(sweep_owed_, overlay_.bytes() - options_.overlay_bytes_max);
-  }
-  if (sweep_owed_ < options_.sweep_bytes_min) return {};
+  std::size_t pressed = pressure();
+  if (pressed == kPressureMax) reached(Probe::kStoreOverlayPressed);
+  sweep_owed_ += changed_bytes * (1 + pressed) / kShares;
+  if (sweep_owed_ < options_.sweep_bytes_min) return std::nullopt;
   std::size_t budget = std::exchange(sweep_owed_, 0);
-  PLX_TRY(ended, overlay_.sweep(budget, [&](Table table, const std::string& key, const Overlay::Row& row) {
+  PLX_TRY(swept, overlay_.sweep(budget, [&](Table table, const std::string& key, const Overlay::Row& row) {
     return write_row(table, key, row);
   }));
-  if (ended) {
-    reached(Probe::kStoreRoundEnded);
-    trim_to_ = round_begin_;
-    round_begin_ = next_position_ + 1;
-  }
-  return {};
+  if (swept && swept->ends_lap()) reached(Probe::kStoreLapEnded);
+  return swept;
 }
 
 Status SqliteStore::write_row(Table table, const std::string& key, const Overlay::Row& row) {
@@ -558,13 +609,14 @@ Status SqliteStore::write_row(Table table, const std::string& key, const Overlay
   return statements.put.bind(1, key).bind(2, value_).bind(3, row.sequence).run();
 }
 
-// Deletes log rows that the tables hold by now, a portion at a time.
+// Deletes log rows of which the tables hold everything by now, a portion at a time.
 Status SqliteStore::trim(std::size_t changed_bytes) {
-  if (trim_to_ <= log_begin_) return {};
+  std::uint64_t needed = overlay_.oldest_position();
+  if (needed <= log_begin_) return {};
   std::size_t portion = std::max(options_.trim_bytes_min, 2 * changed_bytes);
   std::size_t bytes = 0;
   std::uint64_t end = log_begin_;
-  while (end < trim_to_ && bytes < portion) bytes += log_bytes_[end++ - log_begin_];
+  while (end < needed && bytes < portion) bytes += log_bytes_[end++ - log_begin_];
   if (bytes < options_.trim_bytes_min) return {};
   reached(Probe::kStoreLogTrimmed);
   PLX_TRY_STATUS(trim_.bind(1, end).run());
@@ -576,7 +628,10 @@ Status SqliteStore::checkpoint_when_due() {
   if (vfs_.wal_bytes() < options_.checkpoint_bytes) return {};
   auto done = vfs_.write_mark();
   if (done) done = database_->checkpoint();
-  if (done) reached(Probe::kStoreCheckpointed);
+  if (done) {
+    reached(Probe::kStoreCheckpointed);
+    counters_.checkpoints.fetch_add(1, std::memory_order_relaxed);
+  }
   // No room in the database file: the log file still has everything, and the commit will say so if it has none either.
   if (!done && done.error().code() == Code::kResourceExhausted && vfs_.failure() == nullptr) return {};
   return done;
@@ -627,6 +682,24 @@ Result<ActorRow> SqliteStore::load(const ActorKey& actor) {
     loaded.value = std::move((*stored)->state).value_or(std::string());
   }
   if (newer != nullptr) loaded.sequence = newer->sequence;
+  return loaded;
+}
+
+Result<ActorRow> SqliteStore::load_rows(
+    const ActorKey& actor,
+    const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) {
+  PLX_TRY(loaded, load(actor));
+  if (loaded.sequence == 0) return loaded;  // rows of an actor come only by its commits
+  std::string prefix = actor.to_row() + '\0';
+  Status visited;
+  for (Table table : kTables) {
+    if (table == Table::kActor) continue;
+    PLX_TRY_STATUS(scan(table, prefix, [&](std::string_view key, std::string_view value) {
+      visited = visit(table, key.substr(prefix.size()), value);
+      return visited.has_value();
+    }));
+    PLX_TRY_STATUS(visited);
+  }
   return loaded;
 }
 

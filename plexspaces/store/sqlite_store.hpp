@@ -16,9 +16,13 @@ namespace plexspaces::store {
 
 struct SqliteOptions {
   /// Largest transaction, in bytes of its commits; a larger group is made durable in several.
-  std::size_t group_bytes_max = std::size_t{32} << 20;
-  /// Rows newer than the tables, in memory. The nearer it comes, the more each commit sweeps.
+  std::size_t group_bytes_max = std::size_t{8} << 20;
+  /// Rows newer than the tables, in memory: at most this and one group. The nearer they come, the more each commit
+  /// sweeps: an eighth of what it adds to the log while there are few, twice as much when it is reached.
   std::size_t overlay_bytes_max = std::size_t{64} << 20;
+  /// The turn log, which the next opening replays. In its upper half it makes each commit sweep more, as the overlay
+  /// does; it is never longer than both limits together and one group.
+  std::size_t log_bytes_max = std::size_t{48} << 20;
   /// The sweep waits until it owes this much: a lone commit touches no table page but the log's.
   std::size_t sweep_bytes_min = std::size_t{8} << 10;
   /// Log rows are deleted in portions of at least this much.

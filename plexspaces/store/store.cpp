@@ -6,6 +6,7 @@ namespace plexspaces::store {
 
 Status check_commit(const Commit& commit) {
   std::size_t bytes = 0;
+  std::string actor_row = commit.actor.to_row();
   for (const std::string& record : commit.records) bytes += record.size();
   for (const Mutation& mutation : commit.mutations) {
     bytes += mutation.key.size() + (mutation.value ? mutation.value->size() : 0);
@@ -14,9 +15,13 @@ Status check_commit(const Commit& commit) {
                   fmt::format("a row of {} has a key of {} bytes; 1 to {} are allowed", commit.actor.to_string(),
                               mutation.key.size(), kStoreKeyBytesMax),
                   "PLX-STO-0001");
-    if (mutation.table == Table::kActor && mutation.key != commit.actor.to_row())
+    std::string_view key = mutation.key;
+    bool own = key.starts_with(actor_row) &&
+               (mutation.table == Table::kActor ? key.size() == actor_row.size()
+                                                : key.size() > actor_row.size() && key[actor_row.size()] == '\0');
+    if (!own)
       return fail(Code::kInvalidArgument,
-                  fmt::format("a commit of {} changes the state of another actor", commit.actor.to_string()),
+                  fmt::format("a commit of {} changes a row of another actor", commit.actor.to_string()),
                   "PLX-STO-0002");
   }
   if (bytes > kCommitBytesMax)

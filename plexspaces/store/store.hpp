@@ -16,8 +16,9 @@
 namespace plexspaces::store {
 
 /// Derived tables of rows, key to value, in byte order of the key (bytes compare unsigned). The numbers are stored.
+/// Each row belongs to the actor whose row its key begins with; only a commit of that actor may change it.
 enum class Table : std::uint8_t {
-  kActor = 1,    // ActorKey row -> the actor's state; a commit may change only the row of its own actor
+  kActor = 1,    // ActorKey row -> the actor's state
   kOutcome = 2,  // ActorKey row, NUL, request id -> the answer that a duplicate gets
   kPeer = 3,     // ActorKey row, NUL, direction, peer's ActorKey row -> how far the messages of the two have come
   kOutbox = 4,   // ActorKey row, NUL, message id -> a message that its receiver has not acknowledged
@@ -57,14 +58,22 @@ enum class Outcome : std::uint8_t {
               // serving
 };
 
-/// @error kInvalidArgument: the commit breaks a limit, or changes the kActor row of another actor. Every backend
-/// refuses it.
+/// @error kInvalidArgument: the commit breaks a limit, or changes a row of another actor. Every backend refuses it.
 Status check_commit(const Commit& commit);
 
 /// The durable state of one actor.
 struct ActorRow {
   std::uint64_t sequence = 0;  // number of its commits
   std::string value;           // its kActor row; empty when that row is absent
+};
+
+/// What a store costs now, for metrics and tests.
+struct StoreStats {
+  std::uint64_t log_bytes = 0;           // that the next opening will replay
+  std::uint64_t log_bytes_replayed = 0;  // by this opening
+  std::uint64_t overlay_bytes = 0;       // rows in memory that are newer than the tables
+  std::uint64_t rows_swept = 0;          // into the tables, since this opening
+  std::uint64_t checkpoints = 0;         // since this opening
 };
 
 /// Durable storage of a node: one log of commits, and rows derived from it.
@@ -92,6 +101,14 @@ class Store {
   /// @returns the actor's sequence and state; sequence 0 for an actor that has never committed.
   virtual Result<ActorRow> load(const ActorKey& actor) = 0;
 
+  /// load(), and `visit` for each row of the actor in the other tables, by table and key; `suffix` is what follows the
+  /// actor's row and a NUL. Costs what these rows cost, however large the store is; an actor that has never committed
+  /// costs one look-up.
+  /// @error the first error of `visit`, which must not call the store.
+  virtual Result<ActorRow> load_rows(
+      const ActorKey& actor,
+      const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) = 0;
+
   /// @returns the value, or nothing when the row is absent. Not for Table::kActor (load() is).
   virtual Result<std::optional<std::string>> get(Table table, std::string_view key) = 0;
 
@@ -106,6 +123,9 @@ class Store {
 
   /// The error that made this store refuse everything, or null while it serves. Threads: any.
   virtual const Error* failure() const = 0;
+
+  /// All zero for a store that has no log. Threads: any.
+  virtual StoreStats stats() const { return {}; }
 };
 
 }  // namespace plexspaces::store

@@ -2,11 +2,15 @@
 #pragma once
 
 #include <cstdint>
+#include <initializer_list>
 #include <map>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include <fmt/format.h>
+
+#include "plexspaces/store/sqlite_store.hpp"
 #include "plexspaces/store/store.hpp"
 
 namespace plexspaces::store::testing_support {
@@ -14,6 +18,25 @@ namespace plexspaces::store::testing_support {
 inline ActorKey actor(const std::string& key) { return ActorKey{"t", "n", "counter", key}; }
 inline std::string row_key(const std::string& key, const std::string& rest) {
   return actor(key).to_row() + std::string(1, '\0') + rest;
+}
+
+/// Small limits, drawn: sweeps, trims and checkpoints happen all the time, or hardly ever.
+template <class Random>
+SqliteOptions any_options(Random&& below) {
+  auto one_of = [&](std::initializer_list<std::size_t> sizes) { return sizes.begin()[below(sizes.size())]; };
+  return {.group_bytes_max = one_of({4096, 65536}),
+          .overlay_bytes_max = one_of({2048, 16384, 65536}),
+          .log_bytes_max = one_of({2048, 16384, 65536}),
+          .sweep_bytes_min = one_of({64, 128, 1024}),
+          .trim_bytes_min = one_of({1, 256, 1024}),
+          .actor_cache_max = 2,
+          .page_cache_bytes = 65536,
+          .checkpoint_bytes = one_of({40'000, 49'152, 65'536})};
+}
+inline std::string text(const SqliteOptions& options) {
+  return fmt::format("group {} overlay {} log {} sweep {} trim {} checkpoint {}", options.group_bytes_max,
+                     options.overlay_bytes_max, options.log_bytes_max, options.sweep_bytes_min, options.trim_bytes_min,
+                     options.checkpoint_bytes);
 }
 
 /// A commit of the state `value` with one record.

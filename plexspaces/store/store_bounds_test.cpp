@@ -1,0 +1,208 @@
+// What opening, a commit and a kill cost does not grow: counted in bytes and rows, never in time.
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+#include <gtest/gtest.h>
+
+#include "plexspaces/sim/disk.hpp"
+#include "plexspaces/store/sqlite_store.hpp"
+#include "plexspaces/store/store_fixture.hpp"
+
+namespace plexspaces::store {
+namespace {
+
+using namespace testing_support;
+using enum Outcome;
+
+constexpr SqliteOptions kSmall{.overlay_bytes_max = 32 << 10,
+                               .log_bytes_max = 24 << 10,
+                               .sweep_bytes_min = 512,
+                               .trim_bytes_min = 1024,
+                               .page_cache_bytes = 65536,
+                               .checkpoint_bytes = 64 << 10};
+constexpr std::size_t kStateBytes = 100;
+constexpr std::size_t kGroup = 4;
+constexpr std::size_t kGroupCost = kGroup * 1200;  // of one group in the overlay and, less, in the log
+constexpr std::size_t kOverlayBound = kSmall.overlay_bytes_max + kGroupCost;
+constexpr std::size_t kLogBound = kSmall.log_bytes_max + kSmall.overlay_bytes_max + kGroupCost;
+
+enum class Keys { kAscending, kRandom, kOneAmongNew };
+
+// A store that only ever gets new actors, each with an answer.
+class GrowingStoreTest : public testing::TestWithParam<Keys> {
+ protected:
+  void open(SqliteOptions options = kSmall) {
+    store_.reset();
+    auto opened = open_sqlite(disk_, world_.random, world_.clock, "data", options);
+    ASSERT_TRUE(opened.has_value()) << opened.error().to_string();
+    store_ = std::move(*opened);
+    ASSERT_LE(store_->stats().log_bytes_replayed, kLogBound) << "after " << actors_ << " actors";
+    ASSERT_LE(store_->stats().overlay_bytes, kOverlayBound) << "after " << actors_ << " actors";
+  }
+  void kill() {
+    store_.reset();
+    disk_.kill();
+  }
+  std::string key(std::uint64_t actor) const {
+    return GetParam() == Keys::kRandom ? fmt::format("{:016x}", actor * 0x9e3779b97f4a7c15u)
+                                       : fmt::format("k{:08}", actor);
+  }
+  void commit_new(std::size_t actors = kGroup) {
+    std::vector<Commit> group;
+    for (std::size_t i = 0; i < actors; ++i) {
+      std::string name = key(actors_++);
+      Commit commit = set_state(*store_, name, 0, std::string(kStateBytes, 's'));
+      with(commit, Table::kOutcome, row_key(name, "request"), "answer", Precondition::kAbsent);
+      group.push_back(std::move(commit));
+    }
+    if (GetParam() == Keys::kOneAmongNew && actors_ % 64 == 0)
+      group.push_back(set_state(*store_, "a", hot_sequence_++, "state"));
+    std::uint64_t swept = store_->stats().rows_swept;
+    ASSERT_EQ(store_->commit(group), std::vector<Outcome>(group.size(), kDone));
+    rows_swept_max_ = std::max(rows_swept_max_, store_->stats().rows_swept - swept);
+    ASSERT_LE(store_->stats().log_bytes, kLogBound) << "after " << actors_ << " actors";
+    ASSERT_LE(store_->stats().overlay_bytes, kOverlayBound) << "after " << actors_ << " actors";
+  }
+  void expect_all_there() {
+    for (std::uint64_t i = 0; i < actors_; i += 37) {
+      auto row = store_->load(actor(key(i)));
+      ASSERT_TRUE(row.has_value());
+      ASSERT_EQ(row->value, std::string(kStateBytes, 's')) << i;
+      ASSERT_EQ(store_->get(Table::kOutcome, row_key(key(i), "request")).value(), "answer") << i;
+    }
+  }
+
+  sim::World world_{1};
+  sim::SimDisk disk_{world_};
+  std::unique_ptr<Store> store_;
+  std::uint64_t actors_ = 0;
+  std::uint64_t hot_sequence_ = 0;
+  std::uint64_t rows_swept_max_ = 0;
+};
+
+INSTANTIATE_TEST_SUITE_P(Keys, GrowingStoreTest, testing::Values(Keys::kAscending, Keys::kRandom, Keys::kOneAmongNew),
+                         [](const auto& instance) {
+                           return instance.param == Keys::kAscending ? "Ascending"
+                                  : instance.param == Keys::kRandom  ? "Random"
+                                                                     : "OneAmongNew";
+                         });
+
+TEST_P(GrowingStoreTest, TheLogAndTheOverlayStayWithinTheirBoundsWhateverTheKeys) {
+  open();
+  for (int i = 0; i < 1'000; ++i) ASSERT_NO_FATAL_FAILURE(commit_new());
+  EXPECT_LE(rows_swept_max_, 6 * kGroup) << "no commit pays for many others";
+  kill();
+  ASSERT_NO_FATAL_FAILURE(open());
+  EXPECT_GT(store_->stats().log_bytes_replayed, 0u);
+  rows_swept_max_ = 0;
+  ASSERT_NO_FATAL_FAILURE(commit_new());
+  EXPECT_LE(rows_swept_max_, 6 * kGroup) << "the first commit costs what any commit costs";
+  expect_all_there();
+}
+
+TEST_P(GrowingStoreTest, KillsAfterFewCommitsDoNotMakeOpeningDearer) {
+  for (int life = 0; life < 200; ++life) {
+    ASSERT_NO_FATAL_FAILURE(open());
+    for (int i = 0; i < 5; ++i) ASSERT_NO_FATAL_FAILURE(commit_new());
+    kill();
+  }
+  ASSERT_NO_FATAL_FAILURE(open());
+  expect_all_there();
+}
+
+TEST_P(GrowingStoreTest, OneCommitALifeIsEnoughForTheSweepToGoOn) {
+  SqliteOptions options = kSmall;
+  options.sweep_bytes_min = 8 << 10;  // more than one commit ever owes
+  for (int life = 0; life < 400; ++life) {
+    ASSERT_NO_FATAL_FAILURE(open(options));
+    ASSERT_NO_FATAL_FAILURE(commit_new(1));
+    kill();
+  }
+  ASSERT_NO_FATAL_FAILURE(open(options));
+  EXPECT_LE(store_->stats().log_bytes_replayed, kSmall.log_bytes_max);
+  expect_all_there();
+}
+
+TEST_P(GrowingStoreTest, AReplayGivesTheOverlayThatTheKilledProcessHad) {
+  open();
+  for (int i = 0; i < 300; ++i) ASSERT_NO_FATAL_FAILURE(commit_new());
+  StoreStats before = store_->stats();
+  kill();
+  ASSERT_NO_FATAL_FAILURE(open());
+  EXPECT_EQ(store_->stats().overlay_bytes, before.overlay_bytes);
+  EXPECT_EQ(store_->stats().log_bytes, before.log_bytes);
+}
+
+TEST(StoreBoundsTest, ManyMessagesThatComeAndGoLeaveNothingToReplay) {
+  sim::World world(1);
+  sim::SimDisk disk(world);
+  auto store = open_sqlite(disk, world.random, world.clock, "data", kSmall).value();
+  for (std::uint64_t i = 0; i < 600; ++i) {
+    Commit commit = set_state(*store, "a", i, "state");
+    with(commit, Table::kOutbox, row_key("a", std::to_string(i)), "message", Precondition::kAbsent);
+    if (i > 3) with(commit, Table::kOutbox, row_key("a", std::to_string(i - 3)), std::nullopt);
+    ASSERT_EQ(store->commit(std::span(&commit, 1)).front(), kDone);
+  }
+  StoreStats before = store->stats();
+  EXPECT_LE(before.overlay_bytes, 4'000u);
+  EXPECT_LE(before.log_bytes, 4'000u) << "a row that changes often does not keep the log";
+  store.reset();
+  store = open_sqlite(disk, world.random, world.clock, "data", kSmall).value();
+  EXPECT_LE(store->stats().overlay_bytes, before.overlay_bytes + 2'000) << "nor do rows that are gone";
+}
+
+TEST_P(GrowingStoreTest, AnActivationReadsAFewPagesHoweverLargeTheStoreIs) {
+  open();
+  for (int i = 0; i < 1'000; ++i) ASSERT_NO_FATAL_FAILURE(commit_new());
+  for (std::uint64_t i = 0; i < actors_ + 40; i += 41) {
+    int rows = 0;
+    std::uint64_t before = disk_.operations();
+    auto row = store_->load_rows(actor(key(i)), [&](Table, std::string_view, std::string_view) -> Status {
+      ++rows;
+      return {};
+    });
+    ASSERT_TRUE(row.has_value());
+    ASSERT_EQ(rows, i < actors_ ? 1 : 0);
+    // Each table is a tree of at most three levels here.
+    ASSERT_LE(disk_.operations() - before, i < actors_ ? 12u : 3u) << i;
+  }
+}
+
+TEST(StoreBoundsTest, ALongLogPressesTheSweepThoughTheOverlayHasRoom) {
+  sim::World world(1);
+  sim::SimDisk disk(world);
+  SqliteOptions options = kSmall;
+  options.overlay_bytes_max = 1 << 20;
+  auto store = open_sqlite(disk, world.random, world.clock, "data", options).value();
+  constexpr std::uint64_t kActors = 10;
+  constexpr std::size_t kState = 2'000;
+  for (std::uint64_t i = 0; i < 600; ++i) {
+    // Nine change again and again; the tenth keeps the log from its last change on.
+    std::uint64_t hot = i % (kActors - 1);
+    Commit commit = i % 100 == 0
+                        ? set_state(*store, "zcold", i / 100, "state")
+                        : set_state(*store, std::to_string(hot), store->load(actor(std::to_string(hot)))->sequence,
+                                    std::string(kState, 's'));
+    ASSERT_EQ(store->commit(std::span(&commit, 1)).front(), kDone);
+    ASSERT_LE(store->stats().log_bytes, options.log_bytes_max + 2 * kActors * kState) << i;
+  }
+}
+
+TEST(StoreBoundsTest, OpeningsWithoutACommitDoNotMakeTheLogFileLonger) {
+  sim::World world(1);
+  sim::SimDisk disk(world);
+  std::size_t longest = 0;
+  for (int i = 0; i < 100; ++i) {
+    auto store = open_sqlite(disk, world.random, world.clock, "data", kSmall);
+    ASSERT_TRUE(store.has_value());
+    longest = std::max(longest, disk.contents("data/plexspaces.db-wal")->size());
+    store->reset();
+    disk.kill();
+  }
+  EXPECT_LE(longest, kSmall.checkpoint_bytes + 16'384);
+}
+
+}  // namespace
+}  // namespace plexspaces::store
