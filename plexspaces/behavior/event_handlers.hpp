@@ -71,6 +71,7 @@ struct EventHandlerOwner {
 // The orders that GenEvent makes. They hold functions, so they stay in the process.
 
 struct AddHandler {
+  static constexpr bool kStaysInProcess = true;
   std::string id;
   std::move_only_function<NewEventHandler()> make;
   EventHandlerOwner owner;
@@ -78,6 +79,7 @@ struct AddHandler {
 PLX_MESSAGE(AddHandler, (1, id));
 
 struct SwapHandler {
+  static constexpr bool kStaysInProcess = true;
   std::string old_id;
   std::string id;
   const void* old_class = nullptr;

@@ -34,6 +34,7 @@ class FsmInternalEvent {
 /// received before, where timeouts of zero have their place.
 struct FsmEvent {
   static constexpr bool kOwn = true;
+  static constexpr bool kStaysInProcess = true;
   const FsmTimeout* timeout = nullptr;
   std::uint64_t timer = 0;  // which one of `timeout`; 0: none is running
   std::unique_ptr<FsmInternalEvent> event;

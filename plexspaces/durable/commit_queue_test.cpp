@@ -23,6 +23,10 @@ class ScriptedStore final : public store::Store {
     return {commits.size(), outcome};
   }
   Result<store::ActorRow> load(const ActorKey&) override { return store::ActorRow{}; }
+  Result<store::ActorRow> load_rows(
+      const ActorKey&, const std::function<Status(store::Table, std::string_view, std::string_view)>&) override {
+    return store::ActorRow{};
+  }
   Result<std::optional<std::string>> get(store::Table, std::string_view) override { return std::nullopt; }
   Status scan(store::Table, std::string_view, const std::function<bool(std::string_view, std::string_view)>&) override {
     return {};
