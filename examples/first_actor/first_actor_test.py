@@ -35,6 +35,7 @@ class Node:
         request = urllib.request.Request(self.url + path, method=method, headers=headers or {})
         if body is not None:
             request.data = json.dumps(body).encode()
+        if method == "POST":
             request.add_header("Content-Type", "application/json")
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:

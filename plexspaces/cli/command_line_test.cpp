@@ -96,7 +96,7 @@ TEST(CommandLineTest, AnIdempotencyKeyIsOneThatANodeTakes) {
   };
   EXPECT_EQ(with_key({"--idempotency-key", "k 1"}), "key k 1");
   EXPECT_EQ(with_key({}), "key ");
-  EXPECT_EQ(with_key({"--idempotency-key", ""}), "PLX-HTT-0012");  // an unset variable of a shell
+  EXPECT_EQ(with_key({"--idempotency-key", ""}), "PLX-CLI-0001");  // an unset variable of a shell
   EXPECT_EQ(with_key({"--idempotency-key", "k\r\nHost: evil.com"}), "PLX-HTT-0012");
   EXPECT_EQ(with_key({"--idempotency-key", "k\n"}), "PLX-HTT-0012");
   EXPECT_EQ(with_key({"--idempotency-key", std::string(257, 'k')}), "PLX-HTT-0012");

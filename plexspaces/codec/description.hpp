@@ -28,8 +28,8 @@
 ///    default then. A vector or optional that is absent is empty, whatever its initialiser: bytes cannot tell the two
 ///    apart. Any other field is required.
 ///  - A member of an aggregate that is not described does not compile: its value would be gone after a restart. What is
-///    not to be stored belongs into the actor's class. A message that holds functions or pointers, so that it can only be
-///    sent within the process, says so by `static constexpr bool kStaysInProcess = true;`.
+///    not to be stored belongs into the actor's class. A message that holds functions or pointers, so that it can only
+///    be sent within the process, says so by `static constexpr bool kStaysInProcess = true;`.
 #define PLX_MESSAGE(Type, ...)                                                                                       \
   [[maybe_unused]] constexpr auto plx_describe(::std::type_identity<Type>) {                                         \
     return ::plexspaces::detail::list_message<Type>(#Type PLX_DETAIL_FOR_EACH(PLX_DETAIL_FIELD, Type, __VA_ARGS__)); \
