@@ -298,7 +298,8 @@ TEST_F(HostileRequestTest, ActorAskSendsNoKeyThatIsNone) {
     Process ask({PLX_TEST_NODE, "actor", "ask", "test/counter/a", "Add", R"({"by": 4})", "--idempotency-key", key,
                  "--http.port=" + port()});
     EXPECT_EQ(ask.wait(), kExitUsage);
-    EXPECT_THAT(ask.errors(), AllOf(HasSubstr("--idempotency-key"), HasSubstr(key.empty() ? "PLX-CLI-0001" : "PLX-HTT-0012")));
+    EXPECT_THAT(ask.errors(),
+                AllOf(HasSubstr("--idempotency-key"), HasSubstr(key.empty() ? "PLX-CLI-0001" : "PLX-HTT-0012")));
   }
   EXPECT_EQ(value(), "0");
   Process clear({PLX_TEST_NODE, "actor", "ask", "test/counter/a", "Clear", "--http.port=" + port()});
