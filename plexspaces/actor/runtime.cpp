@@ -12,7 +12,9 @@
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/message/system_message.hpp"
+#include "plexspaces/base/limits.hpp"
 #include "plexspaces/base/suggest.hpp"
+#include "plexspaces/base/utf8.hpp"
 
 namespace plexspaces {
 
@@ -202,17 +204,25 @@ void Runtime::kill(ActorId id) {
 }
 
 void Runtime::post(ActorId id, std::move_only_function<void(Activation&)> function) {
+  detail::ActorCell* cell = table_.find(id.slot);
+  if (cell == nullptr) return;
   detail::Envelope* order = detail::make_task_message(std::move(function));
   detail::Worker* worker = detail::Worker::current();
   detail::Sent sent = worker != nullptr && &worker->runtime() == this
                           ? worker->send(id, order)
-                          : detail::Worker::push_cross_worker(*this, table_.cell(id.slot), id, order);
+                          : detail::Worker::push_cross_worker(*this, *cell, id, order);
   if (sent != detail::Sent::kOk) detail::destroy_envelope(nullptr, order);
 }
 
 // ---- names ---------------------------------------------------------------------------------------------------------
 
 Status Runtime::reserve_name(const std::string& name, const void* tag) {
+  if (name.size() > kNameBytesMax || name.contains('@'))
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' is no name of an actor: it has at most {} bytes and no '@', which stands before the node",
+                    excerpt(name), kNameBytesMax),
+        "PLX-ACT-0053");
   std::lock_guard lock(names_mutex_);
   if (names_.contains(name))
     return fail(Code::kAlreadyExists, fmt::format("an actor named '{}' is alive: stop it first", name), "PLX-ACT-0016");
@@ -237,11 +247,9 @@ Result<ActorId> Runtime::find_name(std::string_view name, const void* tag) const
                 "PLX-ACT-0017");
   std::lock_guard lock(names_mutex_);
   auto found = names_.find(name.substr(0, at));
-  if (found == names_.end() || !found->second.id) {
-    std::vector<std::string> known;
-    for (const auto& [other, entry] : names_) known.push_back(other);
-    return fail(Code::kNotFound, fmt::format("no actor is named '{}'{}", name, suggest(name, known)), "PLX-ACT-0017");
-  }
+  // No suggestions: a look-up that misses may be frequent, and other actors' names are not everybody's.
+  if (found == names_.end() || !found->second.id)
+    return fail(Code::kNotFound, fmt::format("no actor is named '{}'", excerpt(name)), "PLX-ACT-0017");
   if (found->second.tag != tag)
     return fail(Code::kFailedPrecondition, fmt::format("the actor '{}' is of another class", name), "PLX-ACT-0018");
   return found->second.id;
@@ -282,7 +290,8 @@ Status Runtime::tell_within(ActorId to, detail::Envelope* envelope, Duration wit
 
 void Runtime::send_reply_from_external(detail::Envelope* reply) {
   ActorId asker = reply->sender_id();
-  if (detail::Worker::push_cross_worker(*this, table_.cell(asker.slot), asker, reply) != detail::Sent::kOk)
+  detail::ActorCell* cell = table_.find(asker.slot);
+  if (cell == nullptr || detail::Worker::push_cross_worker(*this, *cell, asker, reply) != detail::Sent::kOk)
     detail::Worker::dead_letter(*this, nullptr, reply, DeadLetterReason::kLateReply, asker);
 }
 
@@ -345,7 +354,7 @@ Status Runtime::deliver(detail::Envelope* envelope) {
     if (!id) return refuse(std::move(id).error());
     detail::Sent sent = worker != nullptr
                             ? worker->send(*id, envelope)
-                            : detail::Worker::push_cross_worker(*this, table_.cell(id->slot), *id, envelope);
+                            : detail::Worker::push_cross_worker(*this, *table_.find(id->slot), *id, envelope);
     if (sent == detail::Sent::kOk) return {};
     if (sent != detail::Sent::kGone) {
       count_dead_letter(worker, detail::Worker::letter_of(*this, *envelope, DeadLetterReason::kMailboxFull, *id));
@@ -391,7 +400,7 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
   envelope->context->deadline = saturating_add(executor_.now(), within);
   send(envelope);
   std::unique_lock lock(waiter->mutex);
-  if (!waiter->answered.wait_for(lock, within, [&] { return waiter->answer.has_value(); }))
+  if (!waiter->answered.wait_for(lock, bounded_wait(within), [&] { return waiter->answer.has_value(); }))
     return std::unexpected(detail::no_answer_error());
   return std::move(*waiter->answer);
 }
@@ -423,7 +432,7 @@ Status Runtime::send_and_wait(ActorId to, detail::Envelope* envelope, Duration w
   }
   std::unique_lock lock(waiter->mutex);
   auto answered = [&] { return waiter->answer.has_value(); };
-  if (!waiter->answered.wait_for(lock, within, answered)) {
+  if (!waiter->answered.wait_for(lock, bounded_wait(within), answered)) {
     if (decision->decide()) return std::unexpected(detail::no_room_error());
     waiter->answered.wait(lock, answered);  // let in just now: the answer is on its way
   }

@@ -74,7 +74,8 @@ class Runtime {
 
   /// Starts an actor, on some worker; `name` is unique among the live ones, empty for none. What its constructor throws
   /// passes through; its on_start() runs later, on its worker.
-  /// @error kAlreadyExists: an actor has that name. kResourceExhausted: actors_max, or more than kMailboxKindsMax
+  /// @error kInvalidArgument: the name is over kNameBytesMax or holds '@'. kAlreadyExists: an actor has that name.
+  /// kResourceExhausted: actors_max, or more than kMailboxKindsMax
   /// different MailboxOptions.
   template <class A, class... Args>
   Result<ActorRef<A>> spawn(std::string name, Args&&... args) {
@@ -211,7 +212,6 @@ class Runtime {
   detail::BlockDepot depot_;
   std::vector<std::unique_ptr<detail::Worker>> workers_;
   detail::Watchdog watchdog_;
-  std::atomic<int> hungry_worker_{-1};  // an idle worker that would take runnable actors
   Directory directory_;
 
   // By number; 0: that of the runtime. An entry is written before its number is given out, and never changed.

@@ -189,13 +189,70 @@ TEST_F(RuntimeTest, ANameBelongsToOneLiveActorAndLeadsToIt) {
   auto counter = runtime_.spawn<Counter>("counter");
   EXPECT_EQ(runtime_.spawn<Counter>("counter").error().code(), Code::kAlreadyExists);
   EXPECT_EQ(*runtime_.find<Counter>("counter@node1"), *counter);
-  EXPECT_EQ(runtime_.find<Counter>("conter").error().message(), "no actor is named 'conter' (did you mean 'counter'?)");
+  EXPECT_EQ(runtime_.find<Counter>("conter").error().message(), "no actor is named 'conter'");
   EXPECT_EQ(runtime_.find<Counter>("counter@node2").error().code(), Code::kNotFound);
   EXPECT_EQ(runtime_.find<Front>("counter").error().code(), Code::kFailedPrecondition);
   runtime_.stop(counter->id());
   while (counter->ask(Get{}, 5s)) {
   }
   EXPECT_TRUE(runtime_.spawn<Counter>("counter"));
+}
+
+TEST_F(RuntimeTest, ANameThatCouldNotBeFoundIsRefused) {
+  EXPECT_EQ(runtime_.spawn<Counter>("counter@node1").error().domain(), "PLX-ACT-0053");
+  EXPECT_EQ(runtime_.spawn<Counter>(std::string(257, 'n')).error().domain(), "PLX-ACT-0053");
+  EXPECT_LT(runtime_.spawn<Counter>(std::string(100'000, 'n')).error().message().size(), 400u);
+  auto longest = runtime_.spawn<Counter>(std::string(256, 'n'));
+  ASSERT_TRUE(longest);
+  EXPECT_EQ(*runtime_.find<Counter>(std::string(256, 'n')), *longest);
+}
+
+// Sends to slots that no actor of this runtime has had.
+class Stranger : public GenServer<Stranger, Start, Get> {
+ public:
+  static constexpr std::uint32_t kSlots[] = {4'096, 1u << 20, 1u << 30, 0xffff'ffff};
+  Task<> handle(const Start&, Context& ctx) {
+    for (std::uint32_t slot : kSlots) {
+      ActorRef<Counter> nobody(ctx.runtime().node_id(), {slot, 1});
+      EXPECT_TRUE(nobody.tell(Stop{}));
+      auto answer = co_await ctx.ask(nobody, Get{}, 5s);
+      EXPECT_EQ(answer.error().code(), Code::kNotFound);
+      EXPECT_TRUE(ctx.link(nobody));
+      ctx.unlink(nobody);
+    }
+    done_ = 1;
+  }
+  std::int64_t handle(const Get&, Context&) const { return done_; }
+
+ private:
+  std::int64_t done_ = 0;
+};
+
+TEST_F(RuntimeTest, AReferenceToASlotThatNeverWasReachesNobodyFromAnywhere) {
+  auto stranger = runtime_.spawn<Stranger>("");
+  ASSERT_TRUE(stranger->tell(Start{}));
+  while (stranger->ask(Get{}, 5s) == 0) {
+  }
+  EXPECT_GE(runtime_.stats().dead(DeadLetterReason::kNoActor), 4u);
+  for (std::uint32_t slot : Stranger::kSlots) {
+    ActorRef<Counter> nobody(runtime_.node_id(), {slot, 1});
+    EXPECT_TRUE(nobody.tell(Stop{}));
+    EXPECT_EQ(nobody.ask(Get{}, 5s).error().code(), Code::kNotFound);
+    EXPECT_EQ(nobody.send(Stop{}, 5s).error().code(), Code::kNotFound);
+    runtime_.stop(nobody.id());
+    runtime_.kill(nobody.id());
+    runtime_.post(nobody.id(), [](Activation&) { FAIL() << "there is no actor"; });
+    EXPECT_FALSE(runtime_.is_alive(nobody.id()));
+  }
+}
+
+TEST_F(RuntimeTest, AThreadMayWaitForEver) {
+  auto counter = runtime_.spawn<Counter>("");
+  EXPECT_EQ(counter->ask(Increment{3}, Duration::max()), 3);
+  EXPECT_TRUE(counter->send(Increment{4}, Duration::max()));
+  EXPECT_TRUE(counter->tell(Increment{5}, Ttl{Duration::max()}));
+  EXPECT_EQ(counter->ask(Get{}, Duration::max()), 12);
+  EXPECT_EQ(counter->ask(Get{}, Duration::min()).error().code(), Code::kDeadlineExceeded);
 }
 
 TEST_F(RuntimeTest, AHandlerWaitsForAnotherActorAndMeanwhileTakesNoMessage) {

@@ -638,7 +638,8 @@ void DurabilityFacet::acknowledged(const ActorKey& key, std::uint64_t sequence) 
   resend_alarm_.disarm();
   arm_resend();
   if (acknowledged_.size() >= kAcknowledgedPerCommitMax) flush_acknowledged();
-  if (!acknowledged_.empty() && !flush_alarm_.armed()) flush_alarm_.arm(activation_.now() + kFlushAcknowledgedAfter);
+  if (!acknowledged_.empty() && !flush_alarm_.armed())
+    flush_alarm_.arm(saturating_add(activation_.now(), kFlushAcknowledgedAfter));
 }
 
 // A commit of its own, when no turn came that could carry the erasures.

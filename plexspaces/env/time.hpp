@@ -1,6 +1,7 @@
 // Points in time, told apart by their clock.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -24,7 +25,18 @@ using WallTime = std::chrono::sys_time<std::chrono::milliseconds>;
 
 inline constexpr TimePoint kNever = TimePoint::max();
 
-/// `time` + `by`, or kNever when that is beyond all time. `by` >= 0.
-constexpr TimePoint saturating_add(TimePoint time, Duration by) { return by >= kNever - time ? kNever : time + by; }
+/// `time` + `by`; kNever, or TimePoint::min(), when that is beyond all time.
+constexpr TimePoint saturating_add(TimePoint time, Duration by) {
+  Duration::rep sum = 0;
+  if (__builtin_add_overflow(time.time_since_epoch().count(), by.count(), &sum))
+    return by < Duration::zero() ? TimePoint::min() : kNever;
+  return TimePoint(Duration(sum));
+}
+
+/// What the waits of the standard library may be given: they add it to their clock, which must not overflow. 100 years
+/// stand for more.
+constexpr Duration bounded_wait(Duration within) {
+  return std::clamp(within, Duration::zero(), Duration(24h * 36'525));
+}
 
 }  // namespace plexspaces

@@ -133,7 +133,7 @@ bool SimExecutor::run_until(const std::function<bool()>& done, std::size_t steps
 }
 
 bool SimExecutor::run_for(Duration time, std::size_t steps_max) {
-  TimePoint end = now() + time;
+  TimePoint end = saturating_add(now(), time);
   for (std::size_t i = 0; i < steps_max && now() < end; ++i) {
     if (step_before(end)) continue;
     world_.clock.advance_to(end);

@@ -1,23 +1,22 @@
 #include "plexspaces/actor/lifecycle/cell_table.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <new>
+
+#include "plexspaces/base/check.hpp"
 
 namespace plexspaces::detail {
 
 CellTable::CellTable(std::size_t cells_max)
-    : chunks_max_((cells_max + kChunkCells - 1) / kChunkCells), chunks_(new std::atomic<ActorCell*>[chunks_max_]()) {}
+    : chunks_max_(std::min((cells_max + kChunkCells - 1) / kChunkCells, kChunksMax)),
+      chunks_(static_cast<std::atomic<ActorCell*>*>(std::calloc(kChunksMax, sizeof(std::atomic<ActorCell*>)))) {
+  PLX_CHECK(chunks_ != nullptr, "there is memory for the table of actors");
+}
 
 CellTable::~CellTable() {
   for (std::size_t i = 0; i < chunk_count_; ++i)
     ::operator delete(chunks_[i].load(std::memory_order_relaxed), std::align_val_t(alignof(ActorCell)));
-}
-
-ActorCell* CellTable::find(std::uint32_t slot) const {
-  std::size_t chunk = slot >> kChunkBits;
-  if (chunk >= chunks_max_) return nullptr;
-  ActorCell* cells = chunks_[chunk].load(std::memory_order_acquire);
-  return cells == nullptr ? nullptr : &cells[slot & (kChunkCells - 1)];
 }
 
 void CellTable::give_chunk(ActorCell* cells) {

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -22,12 +23,11 @@ class CellTable {
   static constexpr std::size_t kChunkBits = 12;
   static constexpr std::size_t kChunkCells = std::size_t{1} << kChunkBits;
 
-  /// `slot` is one that some actor id of this runtime has.
-  ActorCell& cell(std::uint32_t slot) const {
-    return chunks_[slot >> kChunkBits].load(std::memory_order_acquire)[slot & (kChunkCells - 1)];
+  /// @returns the cell, or null for a slot that was never used: references are fields of messages, so any may come.
+  ActorCell* find(std::uint32_t slot) const {
+    ActorCell* cells = chunks_[slot >> kChunkBits].load(std::memory_order_acquire);
+    return cells == nullptr ? nullptr : &cells[slot & (kChunkCells - 1)];
   }
-  /// @returns the cell, or null for a slot that was never used: an id that came from outside.
-  ActorCell* find(std::uint32_t slot) const;
 
   /// @returns kChunkCells free cells, linked by run_next; null when cells_max is reached.
   ActorCell* take_chunk();
@@ -42,8 +42,15 @@ class CellTable {
   }
 
  private:
+  static constexpr std::size_t kChunksMax = std::size_t{1} << (32 - kChunkBits);  // for every slot there is
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+
   const std::size_t chunks_max_;
-  std::unique_ptr<std::atomic<ActorCell*>[]> chunks_;
+  // An entry for each slot that a reference can name, so that find() needs no bound. The system gives zeroed pages when
+  // they are first touched: of these 8 MB, those of the chunks in use.
+  std::unique_ptr<std::atomic<ActorCell*>[], Free> chunks_;
   std::size_t chunk_count_ = 0;
   std::vector<ActorCell*> free_chunks_;
   std::mutex mutex_;

@@ -153,7 +153,7 @@ void Worker::disown_child(ActorCell& child) {
     lists.links.erase(lists.links.lower_bound({other, 0}), lists.links.upper_bound({other, ~std::uint64_t{0}}));
   };
   forget(*below, below->parent);
-  forget(*lists_of(table_.cell(below->parent.slot)), child.id());
+  forget(*lists_of(*table_.find(below->parent.slot)), child.id());
 }
 
 void Worker::unlink(ActorCell& cell, NodeId node, ActorId to) {

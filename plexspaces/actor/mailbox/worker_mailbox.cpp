@@ -343,7 +343,7 @@ bool Worker::begin_send(SendWait& wait, const Context& context, NodeId node, Act
         DeadLetterReason::kMailboxFull,
         Error(Code::kFailedPrecondition,
               "the actor's own mailbox is full: it cannot wait for room that only it can make", "PLX-ACT-0042"));
-  ActorCell& receiver = table_.cell(to.slot);
+  ActorCell& receiver = *table_.find(to.slot);
   if (runtime_.too_many_offers(receiver)) return refuse(DeadLetterReason::kMailboxFull, too_many_sends_error());
   wait.decision = std::make_shared<SendDecision>();
   wait.correlation = ++last_correlation_;

@@ -577,6 +577,58 @@ TEST(FairnessTest, OrdersOfTheRuntimeCountAsTurns) {
   EXPECT_GE(steps, 50) << "5,000 orders, at most 100 in a batch";
 }
 
+// ---- all workers work ----------------------------------------------------------------------------------------------
+
+// When each worker has last run a turn.
+struct Activity {
+  sim::SimClock* clock;
+  std::vector<TimePoint> last;
+};
+
+// Always busy: a turn takes 50 us, and asks for the next.
+class NeverDone : public GenServer<NeverDone, Tick> {
+ public:
+  explicit NeverDone(Activity* activity) : activity_(activity) {}
+  void handle(const Tick&, Context& ctx) {
+    activity_->clock->advance(50us);
+    activity_->last[detail::Worker::current()->index()] = activity_->clock->now();
+    EXPECT_TRUE(ctx.self<NeverDone>().tell(Tick{}));
+  }
+
+ private:
+  Activity* activity_;
+};
+
+// Starts 64 of them, all on its own worker.
+class ParentOfMany : public GenServer<ParentOfMany, Go> {
+ public:
+  explicit ParentOfMany(Activity* activity) : activity_(activity) {}
+  std::int64_t handle(const Go&, Context& ctx) {
+    for (int i = 0; i < 64; ++i) EXPECT_TRUE(ctx.spawn_linked<NeverDone>(activity_)->tell(Tick{}));
+    return 64;
+  }
+
+ private:
+  Activity* activity_;
+};
+
+TEST(MigrationSimulationTest, NoWorkerStaysIdleWhileAnotherHasMoreThanOneActorToGive) {
+  for (std::size_t workers = 3; workers <= 8; ++workers) {
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+      SimulatedNode node({}, {.workers = workers}, seed);
+      Activity activity{&node.world.clock, std::vector<TimePoint>(workers, TimePoint::min())};
+      auto parent = node.runtime.spawn<ParentOfMany>("", &activity);
+      auto started = node.ask(*parent, Go{});
+      // Workers share one thread here: a second of virtual time is at least 100 ms of each.
+      node.executor.run_for(1s, 1'000'000);
+      ASSERT_EQ(**started, 64);
+      for (std::size_t i = 0; i < workers; ++i)
+        EXPECT_GT(activity.last[i], node.world.clock.now() - 200ms)
+            << "worker " << i << " of " << workers << ", seed " << seed;
+    }
+  }
+}
+
 // ---- what must not happen, and does --------------------------------------------------------------------------------
 
 class Fragile : public GenServer<Fragile, ThrowNumber, Get, Tick> {

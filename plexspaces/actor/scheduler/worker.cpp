@@ -11,8 +11,7 @@ namespace plexspaces::detail {
 
 namespace {
 
-constexpr std::size_t kCostlyWindows = 2;    // in a row until actors are given away
-constexpr std::size_t kGiveMax = 32;         // actors given away at once
+constexpr std::size_t kMigratedMax = 32;     // actors in one migration
 constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
 constexpr std::size_t kTurnsPerLook = 64;
 constexpr std::size_t kCarefulBatches = 1'000;  // after a batch that took twice its time
@@ -41,6 +40,7 @@ Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
       last_correlation_(std::uint64_t{index} << 56),
       pool_(runtime.depot_),
       timers_(now),
+      migration_(options_.migration_batches, options_.migration_turn_cost_min),
       recorder_(options_.recorder) {
   moves_in_ = options_.move_every_turns;
   if (options_.pick || moves_in_ > 0) unusual_ |= kSteered;
@@ -56,6 +56,7 @@ TimePoint Worker::run_batch(TimePoint now) {
   now_ = now;
   take_cross_worker();
   timers_.advance(now, this);
+  if (run_head_ != nullptr) say_idle(false);
   turns_in_batch_ = 0;
   next_look_ = std::min(kTurnsBeforeLook, options_.turns_per_run);
   if (careful_batches_ > 0 && --careful_batches_ == 0) unusual_ &= static_cast<std::uint8_t>(~kCareful);
@@ -66,10 +67,10 @@ TimePoint Worker::run_batch(TimePoint now) {
   } while (turns_in_batch_ < options_.turns_per_batch && !batch_is_over());
   std::size_t turns = turns_in_batch_;
   WorkerCounters::add(counters_.turns, turns);
-  consider_migration(now, turns);
+  if (migration_.is_worthwhile(now, turns, runnable_)) migrate_actors();
   current_worker_ = outer;
   if (run_head_ != nullptr) return now;
-  if (runtime_.workers_.size() > 1) runtime_.hungry_worker_.store(index_, std::memory_order_relaxed);
+  say_idle(true);
   return timers_.next_due();
 }
 
@@ -480,45 +481,40 @@ bool Worker::migrate(ActorCell& cell, Worker& to) {
   return true;
 }
 
-// Actors are given away when the mean turn is worth a move over two windows of batches in a row. Over a window, because
-// a turn that only sends many messages is costly though its actor and their receiver belong together: their turns count
-// with it. Twice in a row, because the thread may not have been scheduled for a while.
-void Worker::consider_migration(TimePoint now, std::size_t turns) {
-  if (migration_batches_++ == 0) {
-    migration_began_ = now;
-    migration_turns_ = 0;
-  }
-  if (run_head_ == nullptr) {
-    migration_batches_ = 0;
-    costly_windows_ = 0;
-    return;
-  }
-  if (migration_batches_ > options_.migration_batches) {
-    migration_batches_ = 0;
-    Duration cost = (now - migration_began_) / static_cast<Duration::rep>(std::max<std::size_t>(1, migration_turns_));
-    costly_windows_ = cost >= options_.migration_turn_cost_min ? costly_windows_ + 1 : 0;
-    if (costly_windows_ >= kCostlyWindows && runnable_ > 1 &&
-        runtime_.hungry_worker_.load(std::memory_order_relaxed) >= 0)
-      migrate_actors();
-    return;
-  }
-  migration_turns_ += turns;
+// A store only when it changes: others look at the flag seldom, and its line stays with this worker.
+void Worker::say_idle(bool idle) {
+  if (idle_.load(std::memory_order_relaxed) != idle) idle_.store(idle, std::memory_order_relaxed);
 }
 
+// The next worker that says that it is idle; null: none.
+Worker* Worker::find_idle_worker() const {
+  std::size_t workers = runtime_.workers_.size();
+  for (std::size_t i = 1; i < workers; ++i) {
+    Worker& other = *runtime_.workers_[(index_ + i) % workers];
+    if (other.idle_.load(std::memory_order_relaxed)) return &other;
+  }
+  return nullptr;
+}
+
+// Half of what can run goes to an idle worker. That one is idle until it has been given something: it may be parked,
+// and then does not say it again.
 void Worker::migrate_actors() {
   if (options_.pick) return;
-  int hungry = runtime_.hungry_worker_.exchange(-1, std::memory_order_relaxed);
-  if (hungry < 0 || hungry == index_) return;
-  Worker& to = *runtime_.workers_[static_cast<std::size_t>(hungry)];
-  std::size_t count = std::min(runnable_ / 2, kGiveMax);
+  Worker* to = find_idle_worker();
+  if (to == nullptr) return;
+  std::size_t count = std::min(runnable_ / 2, kMigratedMax);
   std::size_t looked = runnable_;
+  bool migrated = false;
   while (count > 0 && looked-- > 0) {
     ActorCell* cell = next_runnable();
-    if (migrate(*cell, to))
+    if (migrate(*cell, *to)) {
       --count;
-    else
+      migrated = true;
+    } else {
       schedule(*cell);
+    }
   }
+  if (migrated) to->say_idle(false);
 }
 
 }  // namespace plexspaces::detail

@@ -20,6 +20,7 @@
 #include "plexspaces/actor/message/block_pool.hpp"
 #include "plexspaces/actor/message/dead_letter.hpp"
 #include "plexspaces/actor/options.hpp"
+#include "plexspaces/actor/scheduler/migration.hpp"
 #include "plexspaces/actor/scheduler/published.hpp"
 #include "plexspaces/actor/scheduler/timer.hpp"
 #include "plexspaces/actor/scheduler/timer_wheel.hpp"
@@ -263,7 +264,8 @@ class Worker final : public env::Worker {
   void close_open_turn(ActorCell& cell);
   void drop_open_turn(ActorCell& cell);
   void take_cross_worker();
-  void consider_migration(TimePoint now, std::size_t turns);
+  void say_idle(bool idle);
+  Worker* find_idle_worker() const;
   void migrate_actors();
   bool migrate(ActorCell& cell, Worker& to);
   static Extras& extras(ActorCell& cell);
@@ -328,15 +330,12 @@ class Worker final : public env::Worker {
   std::size_t free_cell_count_ = 0;
   std::uint64_t last_correlation_;
   Published<std::size_t> turns_in_batch_{0};
-  std::size_t next_look_ = 0;          // at the clock, in turns of the batch
-  std::size_t careful_batches_ = 0;    // still to come
-  std::size_t run_began_ = 0;          // in turns of the batch; of one that is unusual
-  std::size_t migration_batches_ = 0;  // of this window (consider_migration())
-  std::size_t migration_turns_ = 0;    // in them
-  TimePoint migration_began_;
-  std::size_t costly_windows_ = 0;  // in a row
+  std::size_t next_look_ = 0;        // at the clock, in turns of the batch
+  std::size_t careful_batches_ = 0;  // still to come
+  std::size_t run_began_ = 0;        // in turns of the batch; of one that is unusual
   BlockPool pool_;
   TimerWheel timers_;
+  MigrationWindow migration_;
   Recorder* const recorder_;  // RuntimeOptions::recorder
   Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
@@ -346,6 +345,8 @@ class Worker final : public env::Worker {
   // one release sequence: every cell that is taken is seen as it was pushed. Sequentially consistent besides, as is
   // has_cross_worker_work(): either the worker that has announced its park sees the push, or the pusher, in
   // Executor::wake(), sees the announcement. Who finds the list filled leaves that to the one that has found it empty.
+  // Whether it has nothing to run and would take actors: said by its worker, taken back by it or by who gave it some.
+  alignas(64) std::atomic<bool> idle_{false};
   alignas(64) std::atomic<ActorCell*> wakes_{nullptr};    // linked by wake_next
   alignas(64) std::atomic<ActorCell*> adopted_{nullptr};  // linked by run_next
 };

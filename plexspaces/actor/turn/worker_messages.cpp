@@ -19,7 +19,10 @@ namespace plexspaces::detail {
 // ---- sending -------------------------------------------------------------------------------------------------------
 
 Sent Worker::send(ActorId to, Envelope* envelope) {
-  ActorCell& cell = table_.cell(to.slot);
+  ActorCell* found = table_.find(to.slot);
+  if (found == nullptr) [[unlikely]]
+    return Sent::kGone;
+  ActorCell& cell = *found;
   if (cell.home.load(std::memory_order_relaxed) == index_) [[likely]] {
     if (cell.generation.load(std::memory_order_relaxed) != to.generation) [[unlikely]]
       return Sent::kGone;
@@ -68,7 +71,7 @@ Status Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sen
     return {};
   }
   dead_letter(runtime, worker, envelope, DeadLetterReason::kMailboxFull, to);
-  bool blocks = runtime.mailbox_kind(runtime.table_.cell(to.slot)).overflow == Overflow::kBlock;
+  bool blocks = runtime.mailbox_kind(*runtime.table_.find(to.slot)).overflow == Overflow::kBlock;
   return std::unexpected(blocks ? mailbox_blocks_error() : mailbox_full_error());
 }
 
