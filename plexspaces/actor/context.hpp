@@ -57,7 +57,7 @@ class Context {
   TimePoint now() const { return worker_->now(); }
   /// When the asker stops waiting; kNever without one.
   TimePoint deadline() const {
-    return input_->context != nullptr && !input_->context->until_handled ? input_->context->deadline : kNever;
+    return input_->context != nullptr && !input_->context->until_handled ? worker_->ask_deadline(*input_) : kNever;
   }
   /// On whose behalf the turn runs.
   const RequestContext& request() const;

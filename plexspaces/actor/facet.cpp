@@ -19,7 +19,7 @@ Activation::~Activation() = default;
 
 StateView Activation::state() const { return type_.state == nullptr ? StateView{} : type_.state(*cell_->actor); }
 
-TimePoint Activation::now() const { return worker_->now(); }
+TimePoint Activation::now() const { return worker_->fresh_now(); }
 
 void Activation::ready() { worker_->activation_ready(*this); }
 

@@ -103,7 +103,7 @@ class Activation {
   ActorId id() const { return id_; }
   /// The actor's state; null type when the class is not Stateful.
   StateView state() const;
-  TimePoint now() const;
+  TimePoint now() const;  // read anew: for deadlines and alarms
 
   /// Ends the activation as soon as every facet agrees; no input runs meanwhile.
   void stop_when_settled();

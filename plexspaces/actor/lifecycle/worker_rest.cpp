@@ -37,13 +37,13 @@ Status Worker::set_idle_timeout(ActorCell& cell, Duration after) {
   if (after <= Duration(0)) return {};
   PLX_TRY(timer, arm_timer(cell, after, Duration(0), make_envelope(&pool_, IdleTimeout{}, 0), nullptr));
   extras.timers->find(timer)->idle = true;
-  extras.idle = std::make_unique<IdleTimer>(after, now_, timer);
+  extras.idle = std::make_unique<IdleTimer>(after, fresh_now(), timer);
   return {};
 }
 
 void Worker::note_message(ActorCell& cell) {
   IdleTimer& idle = *cell.extras->idle;
-  idle.last = now_;
+  idle.last = fresh_now();
   if (idle.timer) return;
   auto timer = arm_timer(cell, idle.after, Duration(0), make_envelope(&pool_, IdleTimeout{}, 0), nullptr);
   if (!timer) return;  // timers_max: the next message tries again

@@ -577,6 +577,165 @@ TEST(FairnessTest, OrdersOfTheRuntimeCountAsTurns) {
   EXPECT_GE(steps, 50) << "5,000 orders, at most 100 in a batch";
 }
 
+// ---- no time comes early -------------------------------------------------------------------------------------------
+
+struct Measure {
+  using Reply = std::int64_t;
+  std::int64_t what = 0;  // see LongTurn
+};
+PLX_MESSAGE(Measure, (1, what));
+
+class Answering : public GenServer<Answering, Get> {
+ public:
+  std::int64_t handle(const Get&, Context&) const { return 1; }
+};
+
+class Silent : public GenServer<Silent, Get, Tick> {
+ public:
+  NoReply handle(const Get&, Context& ctx) {
+    kept_.push_back(ctx.defer<Get>());
+    return {};
+  }
+  void handle(const Tick&, Context& ctx) { ctx.stop(); }
+
+ private:
+  std::vector<ReplyTo<Get>> kept_;
+};
+
+// Computes for 50 ms, then waits in some way for 30 ms. Answers how long that took, in microseconds.
+class LongTurn : public GenServer<LongTurn, Measure, Tick> {
+ public:
+  enum : std::int64_t { kSleep, kAskNobodyAnswers, kAskAnswered, kEnded, kBlocking, kTimer };
+  LongTurn(sim::SimClock* clock, ActorRef<Silent> silent, ActorRef<Answering> answering)
+      : clock_(clock), silent_(silent), answering_(answering) {}
+
+  Task<Result<std::int64_t>> handle(const Measure& m, Context& ctx) {
+    clock_->advance(50ms);
+    TimePoint began = clock_->now();
+    if (m.what == kSleep) {
+      co_await ctx.sleep(30ms);
+    } else if (m.what == kAskNobodyAnswers) {
+      auto answer = co_await ctx.ask(silent_, Get{}, 30ms);
+      EXPECT_EQ(answer.error().code(), Code::kDeadlineExceeded);
+    } else if (m.what == kAskAnswered) {
+      auto answer = co_await ctx.ask(answering_, Get{}, 30ms);
+      EXPECT_EQ(answer, 1);
+    } else if (m.what == kEnded) {
+      auto ended = co_await ctx.ended(silent_, 30ms);
+      EXPECT_EQ(ended.error().code(), Code::kDeadlineExceeded);
+    } else if (m.what == kTimer) {
+      EXPECT_TRUE(ctx.send_after(30ms, Tick{}));
+      armed_ = began;
+      co_return 0;
+    }
+    co_return (clock_->now() - began) / 1us;
+  }
+  void handle(const Tick&, Context&) { timer_took = clock_->now() - armed_; }
+
+  static inline Duration timer_took{};
+
+ private:
+  sim::SimClock* clock_;
+  ActorRef<Silent> silent_;
+  ActorRef<Answering> answering_;
+  TimePoint armed_;
+};
+
+struct TimeTest : testing::Test {
+  std::int64_t microseconds(std::int64_t what) {
+    auto took = node.ask(*actor, Measure{what});
+    node.run();
+    return (*took)->value_or(-1);
+  }
+
+  SimulatedNode node{{}, {.workers = 1, .step_time_max = Duration::zero()}};
+  Result<ActorRef<Silent>> silent = node.runtime.spawn<Silent>("");
+  Result<ActorRef<Answering>> answering = node.runtime.spawn<Answering>("");
+  Result<ActorRef<LongTurn>> actor = node.runtime.spawn<LongTurn>("", &node.world.clock, *silent, *answering);
+};
+
+TEST_F(TimeTest, WaitsAfterALongTurnLastAsLongAsTheyWereGiven) {
+  for (std::int64_t what : {LongTurn::kSleep, LongTurn::kAskNobodyAnswers, LongTurn::kEnded}) {
+    std::int64_t took = microseconds(what);
+    EXPECT_GE(took, 30'000) << what;
+    EXPECT_LE(took, 33'000) << what;
+  }
+  EXPECT_LE(microseconds(LongTurn::kAskAnswered), 1'000);
+  EXPECT_EQ(microseconds(LongTurn::kTimer), 0);
+  EXPECT_GE(LongTurn::timer_took, 30ms);
+  EXPECT_LE(LongTurn::timer_took, 33ms);
+}
+
+// Asks an actor that asks another, in the batch in which a neighbour computes for long.
+class Innocent : public GenServer<Innocent, Measure, Get> {
+ public:
+  explicit Innocent(ActorRef<Answering> answering, std::optional<ActorRef<Innocent>> next)
+      : answering_(answering), next_(next) {}
+  Task<Result<std::int64_t>> handle(const Measure& m, Context& ctx) {
+    if (next_) {
+      PLX_CO_TRY(answer, co_await ctx.ask(*next_, Measure{m}, 20ms));
+      co_return answer + 1;
+    }
+    PLX_CO_TRY(answer, co_await ctx.ask(answering_, Get{}, 20ms));
+    co_return answer;
+  }
+  std::int64_t handle(const Get&, Context&) const { return 0; }
+
+ private:
+  ActorRef<Answering> answering_;
+  std::optional<ActorRef<Innocent>> next_;
+};
+
+class Neighbour : public GenServer<Neighbour, Tick> {
+ public:
+  explicit Neighbour(sim::SimClock* clock) : clock_(clock) {}
+  void handle(const Tick&, Context&) { clock_->advance(50ms); }
+
+ private:
+  sim::SimClock* clock_;
+};
+
+TEST_F(TimeTest, AnAskInTheBatchOfANeighboursLongTurnDoesNotFail) {
+  auto neighbour = node.runtime.spawn<Neighbour>("", &node.world.clock);
+  auto last = node.runtime.spawn<Innocent>("", *answering, std::nullopt);
+  auto first = node.runtime.spawn<Innocent>("", *answering, *last);
+  node.run();
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(neighbour->tell(Tick{}));
+    auto answer = node.ask(*first, Measure{});
+    node.run();
+    EXPECT_EQ(**answer, 2);
+    ASSERT_TRUE(neighbour->tell(Tick{}));
+    auto direct = node.ask(*last, Measure{});
+    node.run();
+    EXPECT_EQ(**direct, 1);
+  }
+  EXPECT_EQ(node.runtime.stats().dead(DeadLetterReason::kExpired), 0u);
+}
+
+// Sends itself a message without delay, and notes the time of each.
+class Immediate : public GenServer<Immediate, Tick, Go> {
+ public:
+  std::int64_t handle(const Go&, Context& ctx) {
+    EXPECT_TRUE(ctx.send_after(0ms, Tick{}));
+    return 0;
+  }
+  void handle(const Tick&, Context& ctx) {
+    if (++ticks < 10) EXPECT_TRUE(ctx.send_after(-1ms, Tick{}));
+  }
+  static inline int ticks = 0;
+};
+
+TEST_F(TimeTest, ATimerWithoutDelayComesInTheNextBatchWithoutTimePassing) {
+  Immediate::ticks = 0;
+  auto immediate = node.runtime.spawn<Immediate>("");
+  TimePoint began = node.world.clock.now();
+  node.ask(*immediate, Go{});
+  for (int i = 0; i < 100 && Immediate::ticks < 10; ++i) node.executor.step_before(began);
+  EXPECT_EQ(Immediate::ticks, 10);
+  EXPECT_EQ(node.world.clock.now(), began);
+}
+
 // ---- all workers work ----------------------------------------------------------------------------------------------
 
 // When each worker has last run a turn.

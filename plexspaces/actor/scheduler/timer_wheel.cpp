@@ -30,6 +30,8 @@ void unlink(Timer& timer) {
 TimerWheel::TimerWheel(TimePoint now) : tick_(static_cast<std::uint64_t>(now.time_since_epoch().count()) >> kTickBits) {
   for (Level& level : levels_)
     for (Timer& head : level.slots) make_empty(head);
+  make_empty(next_);
+  make_empty(unsettled_);
 }
 
 std::uint64_t TimerWheel::tick_after(TimePoint time) {
@@ -42,6 +44,34 @@ void TimerWheel::arm(Timer& timer, TimePoint deadline) {
   timer.tick = tick_after(deadline);
   insert(timer);
   ++size_;
+}
+
+void TimerWheel::arm_next(Timer& timer) {
+  cancel(timer);
+  timer.tick = tick_;
+  append(next_, timer);
+  ++size_;
+}
+
+void TimerWheel::arm_within(Timer& timer, Duration within) {
+  cancel(timer);
+  timer.tick = kUnsettled + static_cast<std::uint64_t>(std::max<Duration::rep>(0, within.count()));
+  append(unsettled_, timer);
+  ++size_;
+}
+
+void TimerWheel::settle(TimePoint now) {
+  while (has_unsettled()) {
+    Timer& timer = *unsettled_.next;
+    unlink(timer);
+    timer.tick = tick_after(saturating_add(now, Duration(static_cast<Duration::rep>(timer.tick - kUnsettled))));
+    insert(timer);
+  }
+}
+
+std::optional<TimePoint> TimerWheel::fires_at(const Timer& timer) const {
+  if (timer.tick >= kUnsettled) return std::nullopt;
+  return TimePoint(Duration(static_cast<Duration::rep>(timer.tick << kTickBits)));
 }
 
 void TimerWheel::insert(Timer& timer) {
@@ -94,9 +124,13 @@ std::uint64_t TimerWheel::next_tick() const {
 
 void TimerWheel::advance(TimePoint now, void* worker) {
   std::uint64_t target = static_cast<std::uint64_t>(now.time_since_epoch().count()) >> kTickBits;
-  if (target <= tick_) return;
   Timer due;
   make_empty(due);
+  while (next_.next != &next_) {
+    Timer& timer = *next_.next;
+    unlink(timer);
+    append(due, timer);
+  }
   while (tick_ < target) {
     std::uint64_t tick = size_ == 0 ? kNoTick : next_tick();
     if (tick > target) {
@@ -131,6 +165,7 @@ void TimerWheel::advance(TimePoint now, void* worker) {
 
 TimePoint TimerWheel::next_due() const {
   if (size_ == 0) return kNever;
+  if (next_.next != &next_) return TimePoint::min();
   std::uint64_t tick = next_tick();
   if (tick == kNoTick) return kNever;
   return TimePoint(Duration(static_cast<Duration::rep>(tick << kTickBits)));

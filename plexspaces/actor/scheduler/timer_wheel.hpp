@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 
 #include "plexspaces/env/time.hpp"
 
@@ -33,11 +34,22 @@ class TimerWheel {
   TimerWheel(const TimerWheel&) = delete;
 
   void arm(Timer& timer, TimePoint deadline);
+  /// Fires `timer` in the next advance(), whatever the time.
+  void arm_next(Timer& timer);
+  /// Arms `timer` for `within` from the time that settle() is given next: for who does not know the time and does not
+  /// read a clock for it. `within` below zero counts as zero.
+  void arm_within(Timer& timer, Duration within);
+  /// Gives the timers of arm_within() their deadlines. Before each advance() and next_due().
+  void settle(TimePoint now);
+  bool has_unsettled() const { return unsettled_.next != &unsettled_; }
+  /// When `timer`, which is armed, fires at the earliest; nothing while it is not settled.
+  std::optional<TimePoint> fires_at(const Timer& timer) const;
   /// After it returns the timer does not fire. A timer that is not armed is left alone.
   void cancel(Timer& timer);
   /// Fires what is due at `now`, in order of deadline by tick. Timers armed meanwhile fire in a later call.
   void advance(TimePoint now, void* worker);
-  /// When advance() has something to do next: a due timer or a slot to spread; kNever without timers.
+  /// When advance() has something to do next: a due timer or a slot to spread; kNever without timers, TimePoint::min()
+  /// with one of arm_next().
   TimePoint next_due() const;
   std::size_t size() const { return size_; }
   /// When a timer for `deadline` fires, if advance() is called in time: at the next tick.
@@ -50,6 +62,7 @@ class TimerWheel {
   static constexpr int kSlotBits = 8;
   static constexpr std::size_t kSlots = 1 << kSlotBits;
   static constexpr int kLevels = 4;
+  static constexpr std::uint64_t kUnsettled = std::uint64_t{1} << 63;  // above every tick
 
   struct Level {
     std::array<Timer, kSlots> slots;  // list heads
@@ -62,6 +75,8 @@ class TimerWheel {
   std::uint64_t next_tick() const;
 
   std::array<Level, kLevels> levels_;
+  Timer next_;          // list heads
+  Timer unsettled_;     // their `tick` is kUnsettled plus the nanoseconds of `within`
   std::uint64_t tick_;  // everything up to this tick has fired
   std::size_t size_ = 0;
 };

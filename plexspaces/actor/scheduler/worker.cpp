@@ -54,6 +54,7 @@ Worker::~Worker() = default;
 TimePoint Worker::run_batch(TimePoint now) {
   Worker* outer = std::exchange(current_worker_, this);
   now_ = now;
+  timers_.settle(now);
   take_cross_worker();
   timers_.advance(now, this);
   if (run_head_ != nullptr) say_idle(false);
@@ -71,8 +72,11 @@ TimePoint Worker::run_batch(TimePoint now) {
   current_worker_ = outer;
   if (run_head_ != nullptr) return now;
   say_idle(true);
+  if (timers_.has_unsettled()) timers_.settle(runtime_.executor().now());
   return timers_.next_due();
 }
+
+TimePoint Worker::fresh_now() const { return runtime_.executor().now(); }
 
 Held Worker::held() const {
   const ActorCell* cell = running_.seen();
@@ -468,9 +472,7 @@ bool Worker::migrate(ActorCell& cell, Worker& to) {
   if ((cell.flags & ActorCell::kStopping) != 0) return false;
   if (cell.extras != nullptr && cell.extras->timers != nullptr && !take_timers_off(cell)) return false;
   for (Envelope* envelope = cell.head; envelope != nullptr; envelope = envelope->next) {
-    if (envelope->context == nullptr || envelope->context->heap) continue;
-    CallContext* copy = copy_context(&pool_, envelope->context);
-    drop_context(&pool_, std::exchange(envelope->context, copy));
+    take_context_along(*envelope);
   }
   // Awake while it travels: who pushes then need not wake anybody, the adopter runs it.
   Envelope* word = ActorCell::idle();

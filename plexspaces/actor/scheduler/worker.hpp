@@ -108,6 +108,7 @@ class Worker final : public env::Worker {
   Status refuse_large(ActorId to, Envelope* envelope);                  // takes it
   bool refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope);    // takes it
   std::uint64_t next_correlation();
+  TimePoint ask_deadline(const Envelope& ask) const;  // `ask` has a context
   void begin_blocking_wait(Wait& wait, ActorCell& cell, std::uint64_t correlation, Duration within);
   void unhandled(Context& context);
   Status stash(Context& context);
@@ -185,7 +186,10 @@ class Worker final : public env::Worker {
   Runtime& runtime() const { return runtime_; }
   BlockPool& pool() { return pool_; }
   TimerWheel& timers() { return timers_; }
+  /// The turn's clock: when the batch began. What a handler sees.
   TimePoint now() const { return now_; }
+  /// The clock of deadlines and timers: the batch may have been long.
+  TimePoint fresh_now() const;
   std::uint16_t index() const { return index_; }
   ActorCell* running() const { return running_; }
   WorkerCounters& counters() { return counters_; }
@@ -251,6 +255,7 @@ class Worker final : public env::Worker {
   void inherit_request(Envelope& envelope, const RequestContextPtr& request);
   void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
   bool expired(ActorCell& cell, Envelope* envelope);
+  void take_context_along(Envelope& envelope);
   void answer_or_drop(Envelope* request, const Error& error);
   static void take_back_reply(Turn& turn);
   void crash(ActorCell& cell, Envelope* input, std::string_view what);
@@ -297,7 +302,7 @@ class Worker final : public env::Worker {
   void refuse_system_message(Envelope* order);
   void announce_end(ActorId id, const ExitLinks& lists);
   static void wake_home(Runtime& runtime, ActorCell& cell);
-  void begin_wait(Wait& wait, ActorCell& cell, TimePoint deadline, void (*fire)(Timer& timer, void* worker));
+  void begin_wait(Wait& wait, ActorCell& cell, void (*fire)(Timer& timer, void* worker));
   void resume_after(Wait& wait);
   static void wait_timed_out(Timer& timer, void* worker);
   static void slept(Timer& timer, void* worker);

@@ -74,11 +74,14 @@ Result<TimerRef> Worker::arm_timer(ActorCell& cell, Duration after, Duration per
   timer->cell = &cell;
   timer->message = owned.release();
   timer->copy = copy;
-  timer->deadline = saturating_add(now_, after);
+  timer->deadline = saturating_add(fresh_now(), std::max(after, Duration(0)));
   timer->period = period;
   extras.timers->worker = this;
   extras.timers->add(*timer, ++last_correlation_);
-  timers_.arm(*timer, timer->deadline);
+  if (after > Duration(0))
+    timers_.arm(*timer, timer->deadline);
+  else
+    timers_.arm_next(*timer);
   if (recorder_ != nullptr) recorder_->timer_armed(cell.id(), timer->ref, after, period, *message);
   return timer->ref;
 }

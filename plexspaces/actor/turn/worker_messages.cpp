@@ -28,10 +28,7 @@ Sent Worker::send(ActorId to, Envelope* envelope) {
       return Sent::kGone;
     return push_local(cell, envelope);
   }
-  if (envelope->context != nullptr && !envelope->context->heap) {
-    CallContext* copy = copy_context(&pool_, envelope->context);
-    drop_context(&pool_, std::exchange(envelope->context, copy));
-  }
+  if (envelope->context != nullptr) take_context_along(*envelope);
   return push_cross_worker(runtime_, cell, to, envelope);
 }
 
@@ -79,7 +76,7 @@ Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
   if (envelope->charge > runtime_.message_units_max()) return refuse_large(to, envelope);
   envelope->context = new_context(&pool_);
   envelope->context->until_handled = true;
-  envelope->context->deadline = saturating_add(now_, within);
+  envelope->context->deadline = saturating_add(fresh_now(), within);
   if (request_ != nullptr) envelope->context->request = *request_;
   if (running_ != nullptr) envelope->set_sender(running_->id());
   if (effects_ != nullptr) return keep(to, envelope);
@@ -166,7 +163,8 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
     ++above->references;
     link->parent = above;
     link->request = above->request;
-    if (!above->until_handled) link->deadline = std::min(link->deadline, above->deadline);
+    if (!above->until_handled && above->deadline < link->deadline)
+      link->deadline = std::min(link->deadline, ask_deadline(*context.input_));
   }
   envelope->context = link;
   envelope->set_sender(cell.id());
@@ -182,17 +180,18 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
     count_dead_letter(*envelope, reason, to);
     return refuse(dead_letter_error(reason));
   }
-  begin_wait(wait, cell, deadline, &Worker::wait_timed_out);
+  begin_wait(wait, cell, &Worker::wait_timed_out);
+  // No clock is read for an ask, which hardly ever times out: it counts from the end of the batch.
+  if (deadline != kNever) timers_.arm_within(wait, deadline - now_);
   return true;
 }
 
 // ---- waits ---------------------------------------------------------------------------------------------------------
 
-void Worker::begin_wait(Wait& wait, ActorCell& cell, TimePoint deadline, void (*fire)(Timer& timer, void* worker)) {
+void Worker::begin_wait(Wait& wait, ActorCell& cell, void (*fire)(Timer& timer, void* worker)) {
   wait.worker = this;
   wait.cell = &cell;
   wait.fire = fire;
-  timers_.arm(wait, deadline);
   cell.extras->open->wait = &wait;
 }
 
@@ -210,7 +209,8 @@ void Worker::wait_timed_out(Timer& timer, void* worker) {
 }
 
 void Worker::begin_sleep(Wait& wait, ActorCell& cell, Duration duration) {
-  begin_wait(wait, cell, saturating_add(now_, duration), &Worker::slept);
+  begin_wait(wait, cell, &Worker::slept);
+  timers_.arm(wait, saturating_add(fresh_now(), duration));
 }
 
 void Worker::slept(Timer& timer, void* worker) {
@@ -225,13 +225,9 @@ std::uint64_t Worker::next_correlation() {
 }
 
 void Worker::begin_blocking_wait(Wait& wait, ActorCell& cell, std::uint64_t correlation, Duration within) {
-  TimePoint deadline = saturating_add(now_, within);
-  wait.worker = this;
-  wait.cell = &cell;
   wait.correlation = correlation;
-  wait.fire = &Worker::blocked_too_long;
-  if (deadline != kNever) timers_.arm(wait, deadline);
-  cell.extras->open->wait = &wait;
+  begin_wait(wait, cell, &Worker::blocked_too_long);
+  if (TimePoint deadline = saturating_add(fresh_now(), within); deadline != kNever) timers_.arm(wait, deadline);
 }
 
 void Worker::blocked_too_long(Timer& timer, void* worker) {

@@ -45,8 +45,35 @@ Wait::~Wait() {
 bool Worker::expired(ActorCell& cell, Envelope* envelope) {
   if (envelope->context == nullptr || envelope->context->deadline > now_) [[likely]]
     return false;
+  if (ask_deadline(*envelope) > now_) return false;
   dead_letter(runtime_, this, envelope, DeadLetterReason::kExpired, cell.id());
   return true;
+}
+
+// An actor of this worker has counted the deadline of its ask from the beginning of its batch, which may have been
+// long: what its wait says is exact.
+TimePoint Worker::ask_deadline(const Envelope& ask) const {
+  TimePoint deadline = ask.context->deadline;
+  if (!ask.is(Envelope::kAsk) || ask.is(Envelope::kSink) || ask.context->heap) return deadline;
+  const ActorCell* asker = table_.find(ask.sender_id().slot);
+  if (asker == nullptr || asker->home.load(std::memory_order_relaxed) != index_ || asker->id() != ask.sender_id() ||
+      asker->extras == nullptr || !awaits(*asker, ask.extension))
+    return deadline;
+  const Wait& wait = *asker->extras->open->wait;
+  return wait.armed() ? timers_.fires_at(wait).value_or(deadline) : deadline;
+}
+
+// The envelope goes to another worker, which counts its deadline by its own batches.
+void Worker::take_context_along(Envelope& envelope) {
+  if (envelope.context == nullptr || envelope.context->heap) return;
+  TimePoint deadline = envelope.context->deadline;
+  if (deadline != kNever) {
+    TimePoint exact = ask_deadline(envelope);
+    deadline = exact != deadline ? exact : saturating_add(deadline, fresh_now() - now_);
+  }
+  CallContext* copy = copy_context(&pool_, envelope.context);
+  copy->deadline = deadline;
+  drop_context(&pool_, std::exchange(envelope.context, copy));
 }
 
 // Inlined into each turn: a call of its own is one twentieth of a hop.
