@@ -346,7 +346,7 @@ Status Runtime::deliver(detail::Envelope* envelope) {
         Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021", Retry::kBackoff));
   if (Status valid = envelope->delivery()->target.check(); !valid) return refuse(std::move(valid).error());
   if (envelope->charge > message_units_max_) {
-    count_dead_letter(worker, detail::Worker::letter_of(*this, *envelope, DeadLetterReason::kTooLarge, {}));
+    count_dead_letter(worker, *envelope, DeadLetterReason::kTooLarge, {});
     return refuse(detail::too_large_error(envelope->bytes(), options_));
   }
   for (int attempt = 0; attempt < kDeliverAttemptsMax; ++attempt) {
@@ -357,7 +357,7 @@ Status Runtime::deliver(detail::Envelope* envelope) {
                             : detail::Worker::push_cross_worker(*this, *table_.find(id->slot), *id, envelope);
     if (sent == detail::Sent::kOk) return {};
     if (sent != detail::Sent::kGone) {
-      count_dead_letter(worker, detail::Worker::letter_of(*this, *envelope, DeadLetterReason::kMailboxFull, *id));
+      count_dead_letter(worker, *envelope, DeadLetterReason::kMailboxFull, *id);
       return refuse(detail::mailbox_full_error());
     }
   }
@@ -441,12 +441,19 @@ Status Runtime::send_and_wait(ActorId to, detail::Envelope* envelope, Duration w
 
 // ---- what can be seen ----------------------------------------------------------------------------------------------
 
-void Runtime::count_dead_letter(detail::Worker* worker, DeadLetter letter) {
-  auto reason = static_cast<std::size_t>(letter.reason);
-  if (worker != nullptr) detail::WorkerCounters::add(worker->counters().dead_letters[reason]);
-  std::lock_guard lock(dead_letters_mutex_);
-  if (worker == nullptr) ++external_dead_letters_[reason];
+void Runtime::count_dead_letter(detail::Worker* worker, const detail::Envelope& envelope, DeadLetterReason reason,
+                                ActorId to) {
+  auto index = static_cast<std::size_t>(reason);
+  std::atomic<std::uint64_t>& counter =
+      worker != nullptr ? worker->counters().dead_letters[index] : external_dead_letters_[index];
+  // A worker's counters are its own; many threads may be outside.
+  std::uint64_t before =
+      worker != nullptr ? counter.load(std::memory_order_relaxed) : counter.fetch_add(1, std::memory_order_relaxed);
+  if (worker != nullptr) detail::WorkerCounters::add(counter);
+  if (before >= kDeadLettersKeptAll && before % kDeadLettersPerSample != 0) return;
   if (options_.dead_letters_kept == 0) return;
+  DeadLetter letter = detail::Worker::letter_of(*this, envelope, reason, to);
+  std::lock_guard lock(dead_letters_mutex_);
   if (dead_letters_.size() < options_.dead_letters_kept) {
     dead_letters_.push_back(std::move(letter));
   } else {
@@ -508,6 +515,7 @@ RuntimeStats Runtime::stats() const {
     const detail::WorkerCounters& counters = worker->counters();
     stats.turns += counters.turns.load(std::memory_order_relaxed);
     stats.crashes += counters.crashes.load(std::memory_order_relaxed);
+    stats.handler_errors += counters.handler_errors.load(std::memory_order_relaxed);
     stats.migrations += counters.migrations.load(std::memory_order_relaxed);
     spawned += counters.spawned.load(std::memory_order_relaxed);
     ended += counters.ended.load(std::memory_order_relaxed);
@@ -515,8 +523,8 @@ RuntimeStats Runtime::stats() const {
       stats.dead_letters[i] += counters.dead_letters[i].load(std::memory_order_relaxed);
   }
   stats.actors = spawned - std::min(spawned, ended);
-  std::lock_guard lock(dead_letters_mutex_);
-  for (std::size_t i = 0; i < kDeadLetterReasons; ++i) stats.dead_letters[i] += external_dead_letters_[i];
+  for (std::size_t i = 0; i < kDeadLetterReasons; ++i)
+    stats.dead_letters[i] += external_dead_letters_[i].load(std::memory_order_relaxed);
   return stats;
 }
 

@@ -37,10 +37,11 @@ namespace plexspaces {
 struct RuntimeStats {
   std::uint64_t turns = 0;
   std::uint64_t crashes = 0;
-  std::uint64_t actors = 0;         // alive
-  std::uint64_t migrations = 0;     // moves between workers
-  std::uint64_t slow_handlers = 0;  // turns, and parts of turns between waits, longer than slow_handler_after
-  Duration slowest_handler{};       // the longest of these
+  std::uint64_t handler_errors = 0;  // returned by handlers of messages for which nobody asked
+  std::uint64_t actors = 0;          // alive
+  std::uint64_t migrations = 0;      // moves between workers
+  std::uint64_t slow_handlers = 0;   // turns, and parts of turns between waits, longer than slow_handler_after
+  Duration slowest_handler{};        // the longest of these
   std::array<std::uint64_t, kDeadLetterReasons> dead_letters{};
 
   std::uint64_t dead(DeadLetterReason reason) const { return dead_letters[static_cast<std::size_t>(reason)]; }
@@ -131,7 +132,9 @@ class Runtime {
   RuntimeStats stats() const;
   /// What waits in the mailbox of an actor; nothing for one that has ended. Exact while nothing runs, near otherwise.
   MailboxSize mailbox_size(ActorId id) const;
-  /// The newest dead letters, oldest first.
+  /// The newest dead letters, oldest first. All are counted; kept are, of each reason, the first
+  /// kDeadLettersKeptAll of a worker, and of all threads outside, and from there one in kDeadLettersPerSample: under
+  /// overload a refusal must cost little.
   std::vector<DeadLetter> dead_letters() const;
   /// Called with one line for each crash of an actor, and for what holds a worker (slow_handler_after); standard error
   /// unless set. Threads: workers', and that of the watch. Before start().
@@ -193,7 +196,7 @@ class Runtime {
   void release_name(const std::string& name);
   Result<ActorId> find_name(std::string_view name, const void* tag) const;
   void start_external_cell(detail::ActorCell& cell, Actor* actor, std::uint8_t mailbox, std::string name);
-  void count_dead_letter(detail::Worker* worker, DeadLetter letter);
+  void count_dead_letter(detail::Worker* worker, const detail::Envelope& envelope, DeadLetterReason reason, ActorId to);
   Error end_error() const;  // to the asker of an actor that ends, or has ended
   void report(const detail::SlowTurn& turn) const;
   std::string name_of(ActorId id) const;
@@ -233,8 +236,8 @@ class Runtime {
   mutable std::mutex names_mutex_;
   std::map<std::string, Name, std::less<>> names_;
 
+  std::array<std::atomic<std::uint64_t>, kDeadLetterReasons> external_dead_letters_{};  // counted outside every worker
   mutable std::mutex dead_letters_mutex_;
-  std::array<std::uint64_t, kDeadLetterReasons> external_dead_letters_{};  // counted outside every worker
   std::vector<DeadLetter> dead_letters_;
   std::size_t dead_letters_next_ = 0;
 };

@@ -246,6 +246,28 @@ TEST_F(RuntimeTest, AReferenceToASlotThatNeverWasReachesNobodyFromAnywhere) {
   }
 }
 
+TEST_F(RuntimeTest, AnErrorReturnedToNobodyIsCountedAndLogged) {
+  auto counter = runtime_.spawn<Counter>("refuser");
+  for (int i = 0; i < 5; ++i) ASSERT_TRUE(counter->tell(Refuse{}));
+  EXPECT_EQ(counter->ask(Refuse{}, 5s).error().code(), Code::kOutOfRange);
+  EXPECT_EQ(runtime_.stats().handler_errors, 5u);
+  std::lock_guard lock(mutex_);
+  ASSERT_EQ(log_.size(), 3u);  // the first, the second and the fourth
+  EXPECT_NE(log_[0].find("refuser@node1 returned an error for Refuse"), std::string::npos) << log_[0];
+  EXPECT_NE(log_[0].find("too far"), std::string::npos) << log_[0];
+}
+
+TEST_F(RuntimeTest, AllDeadLettersAreCountedAndUnderOverloadSomeAreKept) {
+  ActorRef<Counter> nobody(runtime_.node_id(), {4'096, 1});
+  std::uint64_t sent = kDeadLettersKeptAll + 10 * kDeadLettersPerSample;
+  for (std::uint64_t i = 0; i < sent; ++i) EXPECT_TRUE(nobody.tell(Stop{}));
+  EXPECT_EQ(runtime_.stats().dead(DeadLetterReason::kNoActor), sent);
+  EXPECT_TRUE(nobody.tell(Increment{}));  // one in 64: this is the first of the next
+  EXPECT_EQ(runtime_.dead_letters().back().message_type, "Increment");
+  EXPECT_TRUE(nobody.tell(Text{}));
+  EXPECT_EQ(runtime_.dead_letters().back().message_type, "Increment");
+}
+
 TEST_F(RuntimeTest, AThreadMayWaitForEver) {
   auto counter = runtime_.spawn<Counter>("");
   EXPECT_EQ(counter->ask(Increment{3}, Duration::max()), 3);

@@ -11,6 +11,9 @@
 
 namespace plexspaces {
 
+inline constexpr std::uint64_t kDeadLettersKeptAll = 1'024;  // of one reason, by a worker or by all threads outside
+inline constexpr std::uint64_t kDeadLettersPerSample = 64;   // beyond those: one in so many is kept
+
 enum class DeadLetterReason : std::uint8_t {
   kNoActor,        // the receiver has ended, or never was
   kMailboxFull,    // refused by the bound of the receiver's mailbox

@@ -71,6 +71,7 @@ enum class Sent : std::uint8_t {
 struct WorkerCounters {
   std::atomic<std::uint64_t> turns{0};
   std::atomic<std::uint64_t> crashes{0};
+  std::atomic<std::uint64_t> handler_errors{0};
   std::atomic<std::uint64_t> spawned{0};
   std::atomic<std::uint64_t> ended{0};
   std::atomic<std::uint64_t> migrations{0};
@@ -146,7 +147,8 @@ class Worker final : public env::Worker {
   void send_reply(Envelope* reply);                           // takes it
   void complete_with(Envelope* reply);  // takes it: sends it, or leaves it to the facets of the running actor
   void complete_with_error(Envelope& request, Error error);
-  Asker defer(Envelope& request);  // which is unanswered from here on
+  void count_handler_error(const Context& context, const Error& error);  // that a handler returned to nobody
+  Asker defer(Envelope& request);                                        // which is unanswered from here on
   static void forget_asker(Envelope& request);
 
   // Actors.

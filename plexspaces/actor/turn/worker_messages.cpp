@@ -1,5 +1,6 @@
 // How a worker sends, asks and answers.
 #include <algorithm>
+#include <bit>
 #include <string>
 #include <utility>
 
@@ -304,6 +305,17 @@ void Worker::complete_with_error(Envelope& request, Error error) {
   if (request.is(Envelope::kAsk)) complete_with(error_reply(&request, std::move(error)));
 }
 
+// Nobody asked, so nobody learns of it but the log, whose lines become rarer as they become many.
+void Worker::count_handler_error(const Context& context, const Error& error) {
+  WorkerCounters::add(counters_.handler_errors);
+  std::uint64_t errors = counters_.handler_errors.load(std::memory_order_relaxed);
+  if (!std::has_single_bit(errors)) return;
+  const ValueType* message = context.input_->type->value;
+  runtime_.log_(
+      fmt::format("actor {} returned an error for {}, for which nobody asked: {} ({} such errors of this worker)",
+                  describe(*context.cell_), message != nullptr ? message->name : "?", error.to_string(), errors));
+}
+
 void Worker::unhandled(Context& context) {
   Envelope* input = context.input_;
   // What the runtime itself has put among the user messages: no behaviour knows it, so it costs no other message a
@@ -332,7 +344,7 @@ DeadLetter Worker::letter_of(Runtime& runtime, const Envelope& envelope, DeadLet
 }
 
 void Worker::count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to) {
-  runtime_.count_dead_letter(this, letter_of(runtime_, envelope, reason, to));
+  runtime_.count_dead_letter(this, envelope, reason, to);
 }
 
 void Worker::dead_letter(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to) {
@@ -344,7 +356,7 @@ void Worker::dead_letter(Runtime& runtime, Worker* worker, Envelope* envelope, D
   // No messages: an order of the runtime itself (stop), and the answer of a send whose sender has ended.
   bool order = envelope->is(Envelope::kSystem) && !envelope->is(Envelope::kReply);
   bool answer_to_send = envelope->is(Envelope::kReply) && envelope->type == &kSendMessage;
-  if (!order && !answer_to_send) runtime.count_dead_letter(worker, letter_of(runtime, *envelope, reason, to));
+  if (!order && !answer_to_send) runtime.count_dead_letter(worker, *envelope, reason, to);
   if (envelope->is(Envelope::kAsk)) {
     Error error = reason == DeadLetterReason::kTooLarge ? too_large_error(envelope->bytes(), runtime.options())
                   : runtime.ending()                    ? dropped_error()
