@@ -466,10 +466,7 @@ inline detail::SleepAwaiter Context::sleep(Duration duration) { return {*this, d
 template <class M, class R>
 void Context::complete(Result<R>&& result) {
   static_assert(std::is_same_v<R, ReplyOf<M>>, "a handler returns its message's Reply");
-  if (!result) {
-    if (!input_->is(detail::Envelope::kAsk)) return worker_->count_handler_error(*this, result.error());
-    return worker_->complete_with_error(*input_, std::move(result).error());
-  }
+  if (!result) return worker_->fail_turn(*this, std::move(result).error());
   if (!input_->is(detail::Envelope::kAsk)) return;
   std::size_t bytes = 0;
   if constexpr (!std::is_void_v<R>) bytes = sizeof(R);

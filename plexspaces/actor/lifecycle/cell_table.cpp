@@ -4,14 +4,27 @@
 #include <memory>
 #include <new>
 
-#include "plexspaces/base/check.hpp"
+#include <sys/mman.h>
 
 namespace plexspaces::detail {
 
+namespace {
+
+std::atomic<ActorCell*>* map_entries(std::size_t entries) {
+  void* memory = ::mmap(nullptr, entries * sizeof(std::atomic<ActorCell*>), PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED) throw std::bad_alloc();
+  return static_cast<std::atomic<ActorCell*>*>(memory);
+}
+
+}  // namespace
+
 CellTable::CellTable(std::size_t cells_max)
     : chunks_max_(std::min((cells_max + kChunkCells - 1) / kChunkCells, kChunksMax)),
-      chunks_(static_cast<std::atomic<ActorCell*>*>(std::calloc(kChunksMax, sizeof(std::atomic<ActorCell*>)))) {
-  PLX_CHECK(chunks_ != nullptr, "there is memory for the table of actors");
+      chunks_(map_entries(kChunksMax)) {}
+
+void CellTable::Unmap::operator()(void* memory) const {
+  ::munmap(memory, kChunksMax * sizeof(std::atomic<ActorCell*>));
 }
 
 CellTable::~CellTable() {

@@ -4,7 +4,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -43,14 +42,14 @@ class CellTable {
 
  private:
   static constexpr std::size_t kChunksMax = std::size_t{1} << (32 - kChunkBits);  // for every slot there is
-  struct Free {
-    void operator()(void* memory) const { std::free(memory); }
+  struct Unmap {
+    void operator()(void* memory) const;
   };
 
   const std::size_t chunks_max_;
-  // An entry for each slot that a reference can name, so that find() needs no bound. The system gives zeroed pages when
-  // they are first touched: of these 8 MB, those of the chunks in use.
-  std::unique_ptr<std::atomic<ActorCell*>[], Free> chunks_;
+  // An entry for each slot that a reference can name, so that find() needs no bound. Mapped, as the system then gives
+  // zeroed pages only when they are touched: of these 8 MB, those of the chunks in use.
+  std::unique_ptr<std::atomic<ActorCell*>[], Unmap> chunks_;
   std::size_t chunk_count_ = 0;
   std::vector<ActorCell*> free_chunks_;
   std::mutex mutex_;

@@ -147,8 +147,8 @@ class Worker final : public env::Worker {
   void send_reply(Envelope* reply);                           // takes it
   void complete_with(Envelope* reply);  // takes it: sends it, or leaves it to the facets of the running actor
   void complete_with_error(Envelope& request, Error error);
-  void count_handler_error(const Context& context, const Error& error);  // that a handler returned to nobody
-  Asker defer(Envelope& request);                                        // which is unanswered from here on
+  void fail_turn(const Context& context, Error error);  // which a handler has returned
+  Asker defer(Envelope& request);                       // which is unanswered from here on
   static void forget_asker(Envelope& request);
 
   // Actors.
@@ -256,6 +256,7 @@ class Worker final : public env::Worker {
   Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
   void inherit_request(Envelope& envelope, const RequestContextPtr& request);
   void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
+  Sent send_cross_worker(ActorCell& cell, ActorId to, Envelope* envelope);  // as send()
   bool expired(ActorCell& cell, Envelope* envelope);
   void take_context_along(Envelope& envelope);
   void answer_or_drop(Envelope* request, const Error& error);
