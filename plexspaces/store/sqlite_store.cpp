@@ -131,6 +131,7 @@ class SqliteStore final : public Store {
   const Error* refusal() const override { return refusal_ ? &*refusal_ : nullptr; }
   const Error* failure() const override { return failed_.load(std::memory_order_acquire); }
   StoreStats stats() const override;
+  ~SqliteStore() override;
 
  private:
   SqliteStore(env::Disk& disk, env::Random& random, env::Clock& clock, std::string path, SqliteOptions options)
@@ -209,6 +210,7 @@ class SqliteStore final : public Store {
   void publish();
 
   Counters counters_;
+  bool serving_ = false;  // opened without an error
   std::optional<Error> refusal_;
   std::optional<Error> failure_;
   std::atomic<const Error*> failed_{nullptr};
@@ -235,7 +237,14 @@ Result<std::unique_ptr<Store>> SqliteStore::open(env::Disk& disk, env::Random& r
   }();
   if (!opened)
     return std::unexpected(store->explain(opened.error()).with_prefix(fmt::format("cannot open '{}'", path)));
+  store->serving_ = true;
   return store;
+}
+
+// A log that is closed in order is whole to its last byte. With a mark at its end, damage in its last transaction is
+// not mistaken for the torn tail that a crash leaves. Without it nothing is lost, so a refused write is no error here.
+SqliteStore::~SqliteStore() {
+  if (serving_ && failure() == nullptr) static_cast<void>(vfs_.write_mark());
 }
 
 Status SqliteStore::create_or_check(env::Random& random) {
