@@ -227,7 +227,8 @@ class Context {
   }
 
   /// Takes over the answer to this turn's message, an `M`: the handler returns NoReply, and the asker waits until
-  /// ReplyTo::reply(), in whatever turn. Empty when nobody asked. Once in a turn.
+  /// ReplyTo::reply(), in whatever turn. Empty when nobody asked. Once in a turn. Throws std::logic_error in an actor
+  /// that is addressed by key, whose answer is part of its turn's commit.
   template <class M>
   ReplyTo<M> defer() {
     PLX_CHECK(input_->type == &plexspaces::message_info<M>(), "the message of this turn");

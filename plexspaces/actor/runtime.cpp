@@ -108,6 +108,21 @@ Runtime* Runtime::of(NodeId node) {
 }
 
 Status Runtime::start() {
+  const std::pair<std::string_view, std::int64_t> at_least_one[] = {
+      {"mailbox_messages_max", options_.mailbox_messages_max},
+      {"mailbox_bytes_max", static_cast<std::int64_t>(std::min<std::uint64_t>(options_.mailbox_bytes_max, 1))},
+      {"message_bytes_max", static_cast<std::int64_t>(std::min<std::size_t>(options_.message_bytes_max, 1))},
+      {"actors_max", options_.actors_max},
+      {"batch_time_max", options_.batch_time_max.count()},
+      {"turns_per_batch", static_cast<std::int64_t>(std::min<std::size_t>(options_.turns_per_batch, 1))},
+      {"turns_per_run", static_cast<std::int64_t>(std::min<std::size_t>(options_.turns_per_run, 1))},
+      {"migration_batches", static_cast<std::int64_t>(std::min<std::size_t>(options_.migration_batches, 1))}};
+  for (const auto& [name, value] : at_least_one)
+    if (value <= 0)
+      return fail(Code::kInvalidArgument,
+                  fmt::format("RuntimeOptions::{} is {}: with that no actor could work; give it a value above zero",
+                              name, value),
+                  "PLX-ACT-0054");
   PLX_TRY_STATUS(types_.check());
   for (const std::string& name : types_.names()) {
     for (const FacetSpec& facet : types_.find(name)->facets) {

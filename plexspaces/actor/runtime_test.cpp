@@ -246,6 +246,26 @@ TEST_F(RuntimeTest, AReferenceToASlotThatNeverWasReachesNobodyFromAnywhere) {
   }
 }
 
+TEST_F(RuntimeTest, OptionsWithWhichNoActorCouldWorkAreRefused) {
+  auto refused = [](RuntimeOptions options) {
+    sim::World world(1);
+    sim::SimExecutor executor(world, {.workers = 1});
+    Types types;
+    Runtime runtime(executor, types, std::move(options));
+    Status started = runtime.start();
+    return started ? "" : started.error().message();
+  };
+  EXPECT_TRUE(refused({.mailbox_messages_max = 0}).contains("mailbox_messages_max"));
+  EXPECT_TRUE(refused({.mailbox_bytes_max = 0}).contains("mailbox_bytes_max"));
+  EXPECT_TRUE(refused({.message_bytes_max = 0}).contains("message_bytes_max"));
+  EXPECT_TRUE(refused({.actors_max = 0}).contains("actors_max"));
+  EXPECT_TRUE(refused({.batch_time_max = -1s}).contains("batch_time_max"));
+  EXPECT_TRUE(refused({.turns_per_batch = 0}).contains("turns_per_batch"));
+  EXPECT_TRUE(refused({.turns_per_run = 0}).contains("turns_per_run"));
+  EXPECT_TRUE(refused({.migration_batches = 0}).contains("migration_batches"));
+  EXPECT_EQ(refused({}), "");
+}
+
 TEST_F(RuntimeTest, AnErrorReturnedToNobodyIsCountedAndLogged) {
   auto counter = runtime_.spawn<Counter>("refuser");
   for (int i = 0; i < 5; ++i) ASSERT_TRUE(counter->tell(Refuse{}));

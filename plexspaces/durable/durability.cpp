@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <any>
 #include <memory>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -21,7 +22,32 @@ namespace durability {
 
 namespace {
 
-Status check_durable(const ActorType& type, const std::any&) {
+Status above_zero(const ActorType& type, std::string_view option, bool is_above) {
+  if (is_above) return {};
+  return fail(Code::kInvalidArgument,
+              fmt::format("the type '{}' has the option {} at or below zero: give it a value above", type.name, option),
+              "PLX-DUR-0018");
+}
+
+Status check_virtual(const ActorType& type, const std::any& given) {
+  return above_zero(type, "idle_timeout", std::any_cast<VirtualActorOptions>(given).idle_timeout > Duration::zero());
+}
+
+Status check_durable(const ActorType& type, const std::any& given) {
+  auto options = std::any_cast<DurableOptions>(given);
+  const std::pair<std::string_view, bool> above[] = {
+      {"uncommitted_turns_max", options.uncommitted_turns_max > 0},
+      {"attempts_max", options.attempts_max > 0},
+      {"outcome_retention", options.outcome_retention > Duration::zero()},
+      {"outcomes_max", options.outcomes_max > 0},
+      {"outbox_messages_max", options.outbox_messages_max > 0},
+      {"resend_after", options.resend_after > Duration::zero()}};
+  for (const auto& [option, is_above] : above) PLX_TRY_STATUS(above_zero(type, option, is_above));
+  if (options.resend_after_max < options.resend_after)
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("the type '{}' has a resend_after_max below its resend_after: give it at least that", type.name),
+        "PLX-DUR-0018");
   if (type.state == nullptr)
     return fail(
         Code::kFailedPrecondition,
@@ -43,7 +69,7 @@ Durability::Durability(Runtime& runtime, store::Store& store, env::Clock& clock)
                                            return std::make_unique<VirtualActorFacet>(
                                                activation, std::any_cast<VirtualActorOptions>(options));
                                          },
-                                         nullptr});
+                                         check_virtual});
 }
 
 Durability::~Durability() { runtime_.end_actors(); }

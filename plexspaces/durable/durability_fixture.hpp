@@ -70,6 +70,10 @@ struct Leave {
   using Reply = std::int64_t;
   std::string heir;
 };
+struct AnswerAhead {
+  using Reply = std::int64_t;
+  std::int64_t amount = 0;
+};
 struct AccountState {
   std::int64_t balance = 0;
   std::int64_t credits = 0;
@@ -88,10 +92,11 @@ PLX_MESSAGE(Load, (1, ballast));
 PLX_MESSAGE(Query, (1, asker));
 PLX_MESSAGE(Inquire, (1, about));
 PLX_MESSAGE(Leave, (1, heir));
+PLX_MESSAGE(AnswerAhead, (1, amount));
 PLX_MESSAGE(AccountState, (1, balance), (2, credits), (3, ballast));
 
 class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, Grow, Reject, Refuse, Burst, Load,
-                                 Query, Inquire, Leave>,
+                                 Query, Inquire, Leave, AnswerAhead>,
                 public Stateful<AccountState> {
  public:
   std::int64_t handle(const Add& m, Context&) { return state().balance += m.amount; }
@@ -136,6 +141,13 @@ class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, 
     static_cast<void>(ctx.actor<Account>(m.heir).tell(Credit{state().balance}));
     ctx.stop();
     return std::exchange(state().balance, 0);
+  }
+
+  // A mistake: the answer would leave before the turn is committed.
+  std::int64_t handle(const AnswerAhead& m, Context& ctx) {
+    state().balance += m.amount;
+    static_cast<void>(ctx.defer<AnswerAhead>().reply(state().balance));
+    return 0;
   }
 
   static inline int attempts = 0;

@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "plexspaces/base/utf8.hpp"
@@ -52,6 +53,31 @@ TEST_F(DurabilityTest, AnActorIsCreatedAtItsFirstMessageAndKeepsItsStateOverARes
   restart();
   EXPECT_EQ(**process_->ask("a", Balance{}), 7);
   EXPECT_EQ(stored("a").incarnation, 1u);
+}
+
+TEST_F(DurabilityTest, OptionsWithWhichAnActorWouldWaitForEverAreRefused) {
+  auto refused = [&](DurableOptions durable_options, VirtualActorOptions virtual_options = {}) {
+    Process process(world_, std::make_unique<store::MemoryStore>(contents_), durable_options, virtual_options);
+    Status started = process.start();
+    return started ? "" : started.error().domain() + ": " + started.error().message();
+  };
+  EXPECT_THAT(refused({.uncommitted_turns_max = 0}), testing::HasSubstr("uncommitted_turns_max"));
+  EXPECT_THAT(refused({.attempts_max = 0}), testing::HasSubstr("attempts_max"));
+  EXPECT_THAT(refused({.outcome_retention = -1s}), testing::HasSubstr("outcome_retention"));
+  EXPECT_THAT(refused({.outcomes_max = 0}), testing::HasSubstr("outcomes_max"));
+  EXPECT_THAT(refused({.outbox_messages_max = 0}), testing::HasSubstr("outbox_messages_max"));
+  EXPECT_THAT(refused({.resend_after = 0s}), testing::HasSubstr("resend_after"));
+  EXPECT_THAT(refused({.resend_after = 31s}), testing::HasSubstr("resend_after_max"));
+  EXPECT_THAT(refused({}, {.idle_timeout = 0s}), testing::HasSubstr("idle_timeout"));
+  EXPECT_EQ(refused({}), "");
+}
+
+TEST_F(DurabilityTest, AnAnswerThatIsDeferredNeverLeavesBeforeItsCommit_INV_J1) {
+  auto answer = process_->ask("a", AnswerAhead{7});
+  ASSERT_TRUE(answer);
+  EXPECT_EQ((*answer).error().code(), Code::kInternal);
+  EXPECT_THAT((*answer).error().message(), testing::HasSubstr("return the reply, without ctx.defer()"));
+  EXPECT_EQ(**process_->ask("a", Balance{}), 0);
 }
 
 TEST_F(DurabilityTest, ADuplicateGetsTheStoredAnswerAlsoAfterARestart) {  // INV-J5

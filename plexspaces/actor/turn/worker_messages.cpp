@@ -1,6 +1,7 @@
 // How a worker sends, asks and answers.
 #include <algorithm>
 #include <bit>
+#include <stdexcept>
 #include <string>
 #include <utility>
 
@@ -286,6 +287,11 @@ Envelope* Worker::error_in_place_of(Envelope* reply, Error error) {
 }
 
 Asker Worker::defer(Envelope& request) {
+  // Such a reply would leave before the commit of its turn (INV-J1), and no duplicate would find it. Types refuses
+  // handlers that return NoReply; this one calls defer() though it returns its reply.
+  if (effects_ != nullptr && recorder_ == nullptr)
+    throw std::logic_error(
+        "an actor that is addressed by key cannot answer later: return the reply, without ctx.defer()");
   if (!request.is(Envelope::kAsk)) return {};
   Asker asker{request.type, runtime_.node_id(), request.is(Envelope::kSink), request.sender, request.correlation()};
   forget_asker(request);
