@@ -53,8 +53,10 @@ class Context {
   /// The actor that sent the message; none when it came from outside, by key, or from the runtime itself.
   ActorId sender_id() const { return input_->is(detail::Envelope::kSink) ? ActorId{} : input_->sender_id(); }
   Runtime& runtime() const { return worker_->runtime(); }
-  /// The clock, as it was when this batch of turns began.
+  /// The turn's clock, as it was when this batch of turns began: it stands still in a turn.
   TimePoint now() const { return worker_->now(); }
+  /// The clock itself, which costs a look at it: for what is measured, and for a deadline over several waits.
+  TimePoint clock() const { return worker_->fresh_now(); }
   /// When the asker stops waiting; kNever without one.
   TimePoint deadline() const {
     return input_->context != nullptr && !input_->context->until_handled ? worker_->ask_deadline(*input_) : kNever;
@@ -95,7 +97,8 @@ class Context {
   // ---- rest. Of plain actors.
 
   /// From here on this actor gets an IdleTimeout when no message has come for `after`: one for each such silence. Any
-  /// other message starts it anew, at the end of its turn. Zero or less: no more. Counts as one timer. Of a GenServer.
+  /// other message starts it anew, at the end of its turn. Zero: as soon as no message waits and no turn is open. Below
+  /// zero, as kNoIdleTimeout: no more. Counts as one timer, unless it is zero. Of a GenServer.
   /// With the class of this actor, `ctx.idle_timeout<Self>(1min)`, a class that does not handle IdleTimeout does not
   /// compile.
   /// @error as send_after().
@@ -104,9 +107,8 @@ class Context {
   Status idle_timeout(Duration after) {
     return worker_->set_idle_timeout(*cell_, after);
   }
-  /// After this turn, and if no message waits by then: Actor::on_hibernate(), and the runtime frees of its record what
-  /// this actor does not use. Nothing else changes; the next message wakes it as any. A handler that waits after this
-  /// call forgets it: call it last.
+  /// As soon as this actor is idle, with no turn open and no message waiting: Actor::on_hibernate(), once, and the
+  /// runtime frees of its record what this actor does not use. Nothing else changes; the next message wakes it as any.
   /// @error kUnimplemented: this actor is addressed by key; it is passivated instead.
   Status hibernate() { return worker_->hibernate(*cell_); }
   /// About how many bytes the runtime holds for this actor beyond its cell of 128 and its messages.
@@ -173,7 +175,7 @@ class Context {
   template <class A>
   detail::EndedAwaiter ended(ActorRef<A> target, Duration within);
 
-  /// Waits: `co_await ctx.sleep(1s)`. The actor takes no other message meanwhile.
+  /// Waits: `co_await ctx.sleep(1s)`. The actor takes no other message meanwhile. Zero or less: until the next batch.
   detail::SleepAwaiter sleep(Duration duration);
 
   /// Runs `work` on a thread that may block and waits for its result: `co_await ctx.blocking(read)` is a Result of what

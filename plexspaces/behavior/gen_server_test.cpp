@@ -130,12 +130,22 @@ class Desk : public GenServer<Desk, Query, Tell, Load, IdleTimeout, Down> {
     } else if (m.what == "idle") {
       EXPECT_TRUE(ctx.idle_timeout<Desk>(10s));
     } else if (m.what == "not idle") {
-      EXPECT_TRUE(ctx.idle_timeout(0s));
+      EXPECT_TRUE(ctx.idle_timeout(kNoIdleTimeout));
+    } else if (m.what == "idle at once") {
+      EXPECT_TRUE(ctx.idle_timeout<Desk>(0s));
+    } else if (m.what == "idle at once, after a sleep") {
+      EXPECT_TRUE(ctx.idle_timeout<Desk>(0s));
+      co_await ctx.sleep(25s);
+      notes_.push_back("awake");
     } else if (m.what == "sleep") {
       co_await ctx.sleep(25s);
     } else if (m.what == "throw") {
       throws_ = true;
       EXPECT_TRUE(ctx.hibernate());
+    } else if (m.what == "hibernate, after a sleep") {
+      EXPECT_TRUE(ctx.hibernate());
+      co_await ctx.sleep(25s);
+      notes_.push_back("awake");
     } else if (m.what == "hibernate") {
       EXPECT_TRUE(ctx.hibernate());
     } else if (m.what == "use") {
@@ -316,14 +326,49 @@ TEST_F(DeskTest, OfAnActorThatUsesNothingMoreNoRecordIsLeft) {
   EXPECT_GT(*ask(watcher, RecordBytes{}), 0u);
 }
 
-TEST_F(DeskTest, AnActorWithWaitingMessagesDoesNotHibernate) {
+TEST_F(DeskTest, AnActorWithWaitingMessagesHibernatesAfterThemAndOnce) {
+  EXPECT_TRUE(desk_.tell(Tell{"hibernate"}));
   EXPECT_TRUE(desk_.tell(Tell{"hibernate"}));
   EXPECT_TRUE(desk_.tell(Tell{"a"}));
   settle();
-  EXPECT_EQ(notes_, (Notes{"load", "hibernate", "a"}));
-  tell("hibernate");
-  EXPECT_EQ(notes_.back(), "hibernates");
+  tell("b");
+  EXPECT_EQ(notes_, (Notes{"load", "hibernate", "hibernate", "a", "hibernates", "b"}));
   EXPECT_EQ(ask(desk_, Query{"forget"}).error().code(), Code::kInternal);  // it is there
+}
+
+TEST_F(DeskTest, AnActorThatWaitsHibernatesWhenItHasWaited) {
+  tell("hibernate, after a sleep");
+  EXPECT_TRUE(desk_.tell(Tell{"a"}));
+  pass(24s);
+  EXPECT_EQ(taken(), (Notes{"load", "hibernate, after a sleep"}));
+  pass(2s);
+  EXPECT_EQ(taken(), (Notes{"awake", "a", "hibernates"}));
+  tell("b");
+  EXPECT_EQ(taken(), (Notes{"b"}));
+}
+
+TEST_F(DeskTest, AnIdleTimeoutOfZeroComesAsSoonAsNoMessageWaits) {
+  EXPECT_TRUE(desk_.tell(Tell{"idle at once"}));
+  EXPECT_TRUE(desk_.tell(Tell{"a"}));
+  settle();  // less than a tick of the timer wheel
+  EXPECT_EQ(taken(), (Notes{"load", "idle at once", "a", "silence"}));
+  pass(1h);
+  EXPECT_EQ(taken(), Notes{});
+  tell("b");
+  EXPECT_EQ(taken(), (Notes{"b", "silence"}));
+  tell("not idle");
+  tell("c");
+  EXPECT_EQ(taken(), (Notes{"not idle", "c"}));
+}
+
+TEST_F(DeskTest, AnIdleTimeoutOfZeroWaitsForAnOpenTurn) {
+  tell("idle at once, after a sleep");
+  EXPECT_TRUE(desk_.tell(Tell{"a"}));
+  EXPECT_TRUE(desk_.tell(Tell{"hibernate"}));
+  pass(24s);
+  EXPECT_EQ(taken(), (Notes{"load", "idle at once, after a sleep"}));
+  pass(2s);
+  EXPECT_EQ(taken(), (Notes{"awake", "a", "hibernate", "silence", "hibernates"}));
 }
 
 TEST_F(DeskTest, AThrowInHibernationEndsTheActor) {

@@ -15,6 +15,7 @@
 #include <gtest/gtest.h>
 
 #include "plexspaces/env/posix/executor.hpp"
+#include "plexspaces/supervision/tree_view.hpp"
 
 namespace plexspaces {
 namespace {
@@ -103,6 +104,21 @@ TEST_F(ApplicationTest, ATreeStartedFromAThreadIsUpWhenTheCallReturns) {
   EXPECT_TRUE(stop_tree(*root, kLong));
   EXPECT_THAT(events_->take(), ElementsAre("-b", "-a"));
   EXPECT_TRUE(stop_tree(*root, kLong));  // again: it has ended
+}
+
+TEST_F(ApplicationTest, ATreeMayTakeForEverAndNoTimeAtAll) {
+  auto root = start_tree(runtime_, tree("a").child(tree("b")), Duration::max());
+  ASSERT_TRUE(root);
+  EXPECT_EQ(view_tree(*root, Duration::max())->children.size(), 2u);
+  EXPECT_EQ(view_tree(*root, Duration::min()).error().code(), Code::kDeadlineExceeded);
+  EXPECT_TRUE(stop_tree(*root, Duration::max()));
+  EXPECT_THAT(events_->take(), ElementsAre("+a", "+b", "-b", "-a"));
+  EXPECT_EQ(start_tree(runtime_, tree("c"), Duration::min()).error().code(), Code::kDeadlineExceeded);
+  Applications applications(runtime_, {});
+  std::vector<Application> one;
+  one.push_back({.name = "d", .tree = tree("d")});
+  EXPECT_TRUE(applications.start(std::move(one), Duration::max()));
+  applications.stop(Duration::max());
 }
 
 TEST_F(ApplicationTest, ATreeThatDoesNotStartLeavesNothingAndSaysWhy) {

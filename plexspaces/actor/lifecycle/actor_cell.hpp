@@ -99,20 +99,23 @@ struct alignas(128) ActorCell {
   static constexpr std::uint16_t kNobody = 0xffff;     // free
 
   enum Flag : std::uint16_t {
-    kScheduled = 1,         // in the run queue or running
-    kWaiting = 2,           // a turn is open, or the activation loads: user messages stay queued
-    kStopping = 4,          // ends after this turn
-    kInline = 8,            // the actor is in `small`
-    kHeap = 16,             // the actor's memory is not a pool's
-    kExternal = 32,         // made outside every worker, and returned there
-    kExiting = 64,          // beside kStopping: ends also when a turn is open
-    kStartHook = 128,       // on_start() is still to run
-    kStopHook = 2048,       // on_stop() is still to run
-    kLastTurn = 4096,       // on_stop() runs
-    kOwnMailbox = 1 << 15,  // each push and take looks at Extras::mailbox
+    kScheduled = 1,          // in the run queue or running
+    kWaiting = 2,            // a turn is open, or the activation loads: user messages stay queued
+    kStopping = 4,           // ends after this turn
+    kInline = 8,             // the actor is in `small`
+    kHeap = 16,              // the actor's memory is not a pool's
+    kExternal = 32,          // made outside every worker, and returned there
+    kExiting = 64,           // beside kStopping: ends also when a turn is open
+    kStartHook = 128,        // on_start() is still to run
+    kStopHook = 2048,        // on_stop() is still to run
+    kLastTurn = 4096,        // on_stop() runs
+    kHibernating = 1 << 13,  // on_hibernate() as soon as it is idle
+    kTellsIdle = 1 << 14,    // IdleTimeout as soon as it is idle, and before that
+    kOwnMailbox = 1 << 15,   // each push and take looks at Extras::mailbox
   };
   static constexpr int kBlockShift = 8;  // the class of the actor's block, above the flags
   static constexpr std::uint16_t kBlockMask = 7 << kBlockShift;
+  static constexpr std::uint16_t kAtIdle = kHibernating | kTellsIdle;
 
   ActorId id() const { return {slot, generation.load(std::memory_order_relaxed)}; }
 };

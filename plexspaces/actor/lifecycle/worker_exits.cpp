@@ -85,8 +85,7 @@ bool Worker::begin_wait_for_end(Wait& wait, ActorCell& cell, NodeId node, ActorI
   if (Status reach = check_reach(cell, node); !reach) return refuse(std::move(reach).error());
   if (exit_lists(cell).monitors.size() >= options_.monitors_max) return refuse(watch_limit_error("monitors_max"));
   wait.correlation = ++last_correlation_;
-  begin_wait(wait, cell, &Worker::wait_timed_out);
-  timers_.arm(wait, saturating_add(fresh_now(), within));
+  begin_wait(wait, cell, within, &Worker::wait_timed_out);
   bool here = node == runtime_.node_id();
   if (!here || target != cell.id()) begin_watch(cell, wait.correlation, here, target);
   return true;

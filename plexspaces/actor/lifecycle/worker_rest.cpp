@@ -1,5 +1,7 @@
 // Actors that have nothing to do: idle timeouts and hibernation.
 #include <memory>
+#include <optional>
+#include <string>
 #include <utility>
 
 #include "plexspaces/actor/context.hpp"
@@ -30,25 +32,39 @@ bool is_unused(const Extras& extras) {
 
 Status Worker::set_idle_timeout(ActorCell& cell, Duration after) {
   Extras& extras = Worker::extras(cell);
+  cell.flags &= ~ActorCell::kTellsIdle;
   if (extras.idle != nullptr) {
     cancel_timer(cell, extras.idle->timer);
     extras.idle.reset();
   }
-  if (after <= Duration(0)) return {};
-  PLX_TRY(timer, arm_timer(cell, after, Duration(0), make_envelope(&pool_, IdleTimeout{}, 0), nullptr));
-  extras.timers->find(timer)->idle = true;
-  extras.idle = std::make_unique<IdleTimer>(after, fresh_now(), timer);
+  if (after < Duration(0)) return {};
+  auto idle = std::make_unique<IdleTimer>(after, fresh_now(), TimerRef());
+  if (after > Duration(0)) {
+    PLX_TRY_STATUS(arm_idle_timer(cell, *idle));
+  } else {
+    PLX_TRY_STATUS(check_own_message(cell, message_info<IdleTimeout>()));
+    cell.flags |= ActorCell::kTellsIdle;
+    schedule_if_runnable(cell);
+  }
+  extras.idle = std::move(idle);
+  return {};
+}
+
+Status Worker::arm_idle_timer(ActorCell& cell, IdleTimer& idle) {
+  PLX_TRY(timer, arm_timer(cell, idle.after, Duration(0), make_envelope(&pool_, IdleTimeout{}, 0), nullptr));
+  cell.extras->timers->find(timer)->idle = true;
+  idle.timer = timer;
   return {};
 }
 
 void Worker::note_message(ActorCell& cell) {
   IdleTimer& idle = *cell.extras->idle;
+  if (idle.after == Duration(0)) {
+    cell.flags |= ActorCell::kTellsIdle;
+    return;
+  }
   idle.last = fresh_now();
-  if (idle.timer) return;
-  auto timer = arm_timer(cell, idle.after, Duration(0), make_envelope(&pool_, IdleTimeout{}, 0), nullptr);
-  if (!timer) return;  // timers_max: the next message tries again
-  cell.extras->timers->find(*timer)->idle = true;
-  idle.timer = *timer;
+  if (!idle.timer) static_cast<void>(arm_idle_timer(cell, idle));  // timers_max: the next message tries again
 }
 
 // The timer has fired. @returns whether it was too early; then it is armed again.
@@ -67,29 +83,41 @@ bool Worker::was_active(ActorCell& cell, ActorTimer& timer) {
   return true;
 }
 
+// What was asked for as soon as the actor is idle, which it is: no turn of it is open, and no message waits.
+void Worker::idle_turn(ActorCell& cell) {
+  if ((cell.flags & ActorCell::kTellsIdle) == 0) return hibernate_now(cell);
+  cell.flags &= ~ActorCell::kTellsIdle;
+  Envelope* message = make_envelope(&pool_, IdleTimeout{}, 0);
+  message->set_sender(cell.id());
+  append_any(cell, message);
+}
+
 // ---- hibernation ---------------------------------------------------------------------------------------------------
 
 Status Worker::hibernate(ActorCell& cell) {
   if (cell.extras != nullptr && cell.extras->activation != nullptr)
     return fail(Code::kUnimplemented, "an actor that is addressed by key does not hibernate: it is passivated",
                 "PLX-BEH-0020");
-  append_system(cell, make_system_message(&pool_, kHibernateMessage));
+  cell.flags |= ActorCell::kHibernating;
   schedule_if_runnable(cell);
   return {};
 }
 
-void Worker::hibernate_now(ActorCell& cell, Envelope* order) {
-  EnvelopePtr owned(order, {&pool_});
-  bool rests = cell.head == nullptr && !ActorCell::is_list(cell.inbox.load(std::memory_order_relaxed)) &&
-               (cell.flags & (ActorCell::kWaiting | ActorCell::kStopping)) == 0 && cell.extras->system_head == nullptr;
-  if (!rests) return;
+void Worker::hibernate_now(ActorCell& cell) {
+  cell.flags &= ~ActorCell::kHibernating;
+  std::optional<std::string> thrown;
   try {
     cell.actor->on_hibernate();
   } catch (const std::exception& error) {
-    return crash(cell, order, error.what());
+    thrown = error.what();
   } catch (...) {
-    return crash(cell, order, "an exception that is not a std::exception");
+    thrown = "an exception that is not a std::exception";
   }
+  if (thrown) {
+    log_crash(cell, "in on_hibernate()", *thrown);
+    return stop_crashed(cell, *thrown);
+  }
+  if (cell.extras == nullptr) return;
   Extras& extras = *cell.extras;
   if (extras.exits != nullptr && is_unused(*extras.exits)) extras.exits.reset();
   if (extras.mailbox != nullptr && (cell.flags & ActorCell::kOwnMailbox) == 0 && !extras.mailbox->holds_messages())

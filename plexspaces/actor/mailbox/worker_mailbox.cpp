@@ -350,8 +350,7 @@ bool Worker::begin_send(SendWait& wait, const Context& context, NodeId node, Act
   Envelope* order = make_send_message(&pool_, {wait.decision, envelope, to});
   order->set_sender(cell.id());
   order->extension = wait.correlation;
-  begin_wait(wait, cell, &Worker::send_timed_out);
-  timers_.arm(wait, saturating_add(fresh_now(), within));
+  begin_wait(wait, cell, within, &Worker::send_timed_out);
   signal(to, order);
   return true;
 }

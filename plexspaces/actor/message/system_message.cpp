@@ -15,7 +15,6 @@ const MessageInfo kLinkMessage{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kUnlinkMessage{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kExitMessage{nullptr, nullptr, destroyer<ExitSignal>(), nullptr};
 const MessageInfo kSendMessage{nullptr, nullptr, destroyer<SendOffer>(), nullptr};
-const MessageInfo kHibernateMessage{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kTickMessage{nullptr, nullptr, nullptr, nullptr};
 const MessageInfo kParentExitMessage{nullptr, nullptr, destroyer<ExitReason>(), nullptr};
 

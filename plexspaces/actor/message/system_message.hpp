@@ -40,7 +40,6 @@ extern const MessageInfo kLinkMessage;       // WatchMessage
 extern const MessageInfo kUnlinkMessage;     // WatchMessage
 extern const MessageInfo kExitMessage;       // ExitSignal
 extern const MessageInfo kSendMessage;       // SendOffer
-extern const MessageInfo kHibernateMessage;  // none
 // In the user lane, in their turn among the messages:
 extern const MessageInfo kTickMessage;  // TimerRef: a timer is due
 extern const MessageInfo

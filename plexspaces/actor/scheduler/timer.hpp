@@ -12,6 +12,8 @@ namespace plexspaces {
 inline constexpr Duration kTimerMax = 24h * 36'525;  // 100 years: how far ahead a timer can be, and its longest period
 inline constexpr Duration kTimerPeriodMin = 1ms;     // about the resolution of timers, 2^20 ns
 
+inline constexpr Duration kNoIdleTimeout = Duration(-1);  // for Context::idle_timeout(): no more
+
 /// No message has come for as long as Context::idle_timeout() said.
 struct IdleTimeout {};
 PLX_MESSAGE(IdleTimeout);

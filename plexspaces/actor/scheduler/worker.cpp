@@ -76,7 +76,13 @@ TimePoint Worker::run_batch(TimePoint now) {
   return timers_.next_due();
 }
 
-TimePoint Worker::fresh_now() const { return runtime_.executor().now(); }
+TimePoint Worker::fresh_now() const {
+#ifdef PLX_BUG_DEADLINES_BY_THE_BATCH
+  return now_;
+#else
+  return runtime_.executor().now();
+#endif
+}
 
 Held Worker::held() const {
   const ActorCell* cell = running_.seen();
@@ -103,7 +109,8 @@ void Worker::schedule(ActorCell& cell) {
 void Worker::schedule_if_runnable(ActorCell& cell) {
   if ((cell.flags & ActorCell::kScheduled) != 0) return;
   bool system = cell.extras != nullptr && cell.extras->system_head != nullptr;
-  bool user = cell.head != nullptr && (cell.flags & ActorCell::kWaiting) == 0;
+  bool user =
+      (cell.head != nullptr || (cell.flags & ActorCell::kAtIdle) != 0) && (cell.flags & ActorCell::kWaiting) == 0;
   if (system || user || is_ending(cell)) schedule(cell);
 }
 
@@ -252,7 +259,7 @@ void Worker::run(ActorCell& cell) {
       // acq_rel: who pushes after seeing kIdle must find everything this run wrote, and wakes us.
       if (word == nullptr && !cell.inbox.compare_exchange_strong(word, ActorCell::idle(), std::memory_order_acq_rel))
         continue;
-      if ((cell.flags & (ActorCell::kStopping | ActorCell::kOwnMailbox)) == 0) [[likely]] {
+      if ((cell.flags & (ActorCell::kStopping | ActorCell::kOwnMailbox | ActorCell::kAtIdle)) == 0) [[likely]] {
         cell.flags &= ~ActorCell::kScheduled;
         return;
       }
@@ -260,12 +267,15 @@ void Worker::run(ActorCell& cell) {
         if (quantum_is_spent(done == 0)) return schedule(cell);
         bool may_take = (cell.flags & (ActorCell::kOwnMailbox | ActorCell::kWaiting)) == ActorCell::kOwnMailbox;
         Envelope* envelope = may_take ? take_own(cell) : nullptr;
-        if (envelope == nullptr) {
+        if (envelope != nullptr) {
+          done = kMessage;
+          turn(cell, envelope);
+        } else if ((cell.flags & ActorCell::kAtIdle) != 0 && (cell.flags & ActorCell::kWaiting) == 0) {
+          idle_turn(cell);
+        } else {
           cell.flags &= ~ActorCell::kScheduled;
           return;
         }
-        done = kMessage;
-        turn(cell, envelope);
       }
     }
     if (is_ending(cell)) [[unlikely]] {

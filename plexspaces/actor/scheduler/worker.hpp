@@ -292,8 +292,10 @@ class Worker final : public env::Worker {
   void drop_timers(ActorTimers& timers);
   static void timer_fired(Timer& fired, void* worker);
   void tick(ActorCell& cell, TimerRef ref);
+  Status arm_idle_timer(ActorCell& cell, IdleTimer& idle);
   bool was_active(ActorCell& cell, ActorTimer& timer);
-  void hibernate_now(ActorCell& cell, Envelope* order);
+  void idle_turn(ActorCell& cell);
+  void hibernate_now(ActorCell& cell);
   bool take_timers_off(ActorCell& cell);
   void put_timers_on(ActorCell& cell);
   void handle(ActorCell& cell, Envelope* envelope);
@@ -306,6 +308,8 @@ class Worker final : public env::Worker {
   void announce_end(ActorId id, const ExitLinks& lists);
   static void wake_home(Runtime& runtime, ActorCell& cell);
   void begin_wait(Wait& wait, ActorCell& cell, void (*fire)(Timer& timer, void* worker));
+  void begin_wait(Wait& wait, ActorCell& cell, Duration within, void (*fire)(Timer& timer, void* worker));
+  TimePoint arm_from_now(Timer& timer, Duration within);
   void resume_after(Wait& wait);
   static void wait_timed_out(Timer& timer, void* worker);
   static void slept(Timer& timer, void* worker);

@@ -74,16 +74,23 @@ Result<TimerRef> Worker::arm_timer(ActorCell& cell, Duration after, Duration per
   timer->cell = &cell;
   timer->message = owned.release();
   timer->copy = copy;
-  timer->deadline = saturating_add(fresh_now(), std::max(after, Duration(0)));
+  timer->deadline = arm_from_now(*timer, after);
   timer->period = period;
   extras.timers->worker = this;
   extras.timers->add(*timer, ++last_correlation_);
-  if (after > Duration(0))
-    timers_.arm(*timer, timer->deadline);
-  else
-    timers_.arm_next(*timer);
   if (recorder_ != nullptr) recorder_->timer_armed(cell.id(), timer->ref, after, period, *message);
   return timer->ref;
+}
+
+// By the clock itself: the batch may have been long. Zero or less: in the next batch. Beyond all time: never.
+TimePoint Worker::arm_from_now(Timer& timer, Duration within) {
+  if (within <= Duration(0)) {
+    timers_.arm_next(timer);
+    return now_;
+  }
+  TimePoint deadline = saturating_add(fresh_now(), within);
+  if (deadline != kNever) timers_.arm(timer, deadline);
+  return deadline;
 }
 
 bool Worker::cancel_timer(ActorCell& cell, TimerRef ref) {

@@ -201,6 +201,11 @@ void Worker::begin_wait(Wait& wait, ActorCell& cell, void (*fire)(Timer& timer, 
   cell.extras->open->wait = &wait;
 }
 
+void Worker::begin_wait(Wait& wait, ActorCell& cell, Duration within, void (*fire)(Timer& timer, void* worker)) {
+  begin_wait(wait, cell, fire);
+  arm_from_now(wait, within);
+}
+
 void Worker::resume_after(Wait& wait) {
   ActorCell& cell = *wait.cell;
   cell.extras->open->wait = nullptr;
@@ -215,8 +220,7 @@ void Worker::wait_timed_out(Timer& timer, void* worker) {
 }
 
 void Worker::begin_sleep(Wait& wait, ActorCell& cell, Duration duration) {
-  begin_wait(wait, cell, &Worker::slept);
-  timers_.arm(wait, saturating_add(fresh_now(), duration));
+  begin_wait(wait, cell, duration, &Worker::slept);
 }
 
 void Worker::slept(Timer& timer, void* worker) {
@@ -232,8 +236,7 @@ std::uint64_t Worker::next_correlation() {
 
 void Worker::begin_blocking_wait(Wait& wait, ActorCell& cell, std::uint64_t correlation, Duration within) {
   wait.correlation = correlation;
-  begin_wait(wait, cell, &Worker::blocked_too_long);
-  if (TimePoint deadline = saturating_add(fresh_now(), within); deadline != kNever) timers_.arm(wait, deadline);
+  begin_wait(wait, cell, within, &Worker::blocked_too_long);
 }
 
 void Worker::blocked_too_long(Timer& timer, void* worker) {

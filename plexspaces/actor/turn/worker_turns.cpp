@@ -154,8 +154,6 @@ void Worker::system_turn(ActorCell& cell, Envelope* envelope) {
     ask_to_stop(cell);
   } else if (is_peer_message(*envelope)) {
     exit_turn(cell, envelope);
-  } else if (envelope->type == &kHibernateMessage) {
-    return hibernate_now(cell, envelope);
   } else if (activation != nullptr) {
     envelope->payload_as<ActivationTask>()(*activation);
   }
