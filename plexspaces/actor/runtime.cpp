@@ -147,6 +147,16 @@ Status Runtime::start() {
   return {};
 }
 
+void Runtime::refuse_everything() {
+  refuse_new_work();
+  stopped_.store(true, std::memory_order_relaxed);
+}
+
+Status Runtime::check_running() const {
+  if (!stopped_.load(std::memory_order_relaxed)) return {};
+  return fail(Code::kUnavailable, "the runtime has stopped: its actors handle nothing any more", "PLX-ACT-0055");
+}
+
 void Runtime::offer_facet(std::string name, FacetFactory factory) {
   facets_.insert_or_assign(std::move(name), std::move(factory));
 }
@@ -275,6 +285,10 @@ Result<ActorId> Runtime::find_name(std::string_view name, const void* tag) const
 Status Runtime::send(ActorId to, detail::Envelope* envelope) {
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && &worker->runtime() == this) return worker->send_or_dead_letter(to, envelope);
+  if (Status running = check_running(); !running) {
+    detail::Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kStopped, to);
+    return running;
+  }
   if (envelope->charge > message_units_max_ && !envelope->is(detail::Envelope::kSystem))
     return refuse_large(to, envelope);
   detail::ActorCell* cell = to ? table_.find(to.slot) : nullptr;
@@ -410,6 +424,10 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
     return fail(Code::kFailedPrecondition, "inside an actor, co_await ctx.ask(): a blocking ask would hold its worker",
                 "PLX-ACT-0023");
   }
+  if (Status running = check_running(); !running) {
+    detail::Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kStopped, {});
+    return std::unexpected(std::move(running).error());
+  }
   auto waiter = wait_for_answer(*envelope);
   envelope->context = detail::new_context(nullptr);
   envelope->context->deadline = saturating_add(executor_.now(), within);
@@ -428,6 +446,10 @@ Status Runtime::send_and_wait(ActorId to, detail::Envelope* envelope, Duration w
                 "inside an actor, co_await ctx.send(): a blocking send would hold its worker", "PLX-ACT-0023");
   }
   if (envelope->charge > message_units_max_) return refuse_large(to, envelope);
+  if (Status running = check_running(); !running) {
+    Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kStopped, to);
+    return running;
+  }
   auto refuse = [&](DeadLetterReason reason, Error error) -> Status {
     Worker::dead_letter(*this, nullptr, envelope, reason, to);
     return std::unexpected(std::move(error));

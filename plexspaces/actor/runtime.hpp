@@ -72,12 +72,14 @@ class Runtime {
 
   /// Refuses what comes from outside from now on: kUnavailable.
   void refuse_new_work() { refusing_.store(true, std::memory_order_relaxed); }
+  /// Refuses also spawns and messages of threads outside, by reference as by key, as the workers are about to end.
+  void refuse_everything();
 
   /// Starts an actor, on some worker; `name` is unique among the live ones, empty for none. What its constructor throws
   /// passes through; its on_start() runs later, on its worker.
-  /// @error kInvalidArgument: the name is over kNameBytesMax or holds '@'. kAlreadyExists: an actor has that name.
-  /// kResourceExhausted: actors_max, or more than kMailboxKindsMax
-  /// different MailboxOptions.
+  /// @error kUnavailable: the runtime has stopped. kInvalidArgument: the name is over kNameBytesMax or holds '@'.
+  /// kAlreadyExists: an actor has that name. kResourceExhausted: actors_max, or more than kMailboxKindsMax different
+  /// MailboxOptions.
   template <class A, class... Args>
   Result<ActorRef<A>> spawn(std::string name, Args&&... args) {
     return spawn<A>(SpawnOptions{.name = std::move(name), .mailbox = {}}, std::forward<Args>(args)...);
@@ -186,6 +188,7 @@ class Runtime {
 
   template <class A, class Configure, class... Args>
   Result<ActorRef<A>> begin_on(detail::Worker& worker, detail::ActorCell* parent, Configure configure, Args&&... args);
+  Status check_running() const;
   Result<detail::ActorCell*> new_external_cell();
   void return_external_cell(detail::ActorCell& cell);
   Result<ActorId> activation_of(const ActorKey& key);
@@ -209,7 +212,8 @@ class Runtime {
   std::map<std::string, FacetFactory, std::less<>> facets_;
   std::function<void(const std::string&)> log_;
   std::atomic<bool> refusing_{false};
-  bool ending_ = false;  // in end_actors(): no other thread is left
+  std::atomic<bool> stopped_{false};  // refuse_everything()
+  bool ending_ = false;               // in end_actors(): no other thread is left
 
   detail::CellTable table_;
   detail::BlockDepot depot_;
@@ -312,6 +316,7 @@ Result<ActorRef<A>> Runtime::begin_on(detail::Worker& worker, detail::ActorCell*
 
 template <class A, class... Args>
 Result<ActorRef<A>> Runtime::spawn(SpawnOptions options, Args&&... args) {
+  PLX_TRY_STATUS(check_running());
   PLX_TRY(mailbox, mailbox_number(options.mailbox));
   if (!options.name.empty()) PLX_TRY_STATUS(reserve_name(options.name, &detail::kTypeTag<A>));
   ReservedName reserved(*this, std::move(options.name));

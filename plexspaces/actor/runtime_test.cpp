@@ -198,6 +198,15 @@ TEST_F(RuntimeTest, ANameBelongsToOneLiveActorAndLeadsToIt) {
   EXPECT_TRUE(runtime_.spawn<Counter>("counter"));
 }
 
+TEST_F(RuntimeTest, TheNameOfAnActorThatIsNotAliveIsFree) {
+  for (int i = 0; i < 2'000; ++i) {
+    auto counter = runtime_.spawn<Counter>("again");
+    ASSERT_TRUE(counter) << "round " << i << ": " << counter.error().to_string();
+    runtime_.stop(counter->id());
+    while (runtime_.is_alive(counter->id())) std::this_thread::yield();
+  }
+}
+
 TEST_F(RuntimeTest, ANameThatCouldNotBeFoundIsRefused) {
   EXPECT_EQ(runtime_.spawn<Counter>("counter@node1").error().domain(), "PLX-ACT-0053");
   EXPECT_EQ(runtime_.spawn<Counter>(std::string(257, 'n')).error().domain(), "PLX-ACT-0053");

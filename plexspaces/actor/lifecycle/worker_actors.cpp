@@ -129,6 +129,8 @@ void Worker::end(ActorCell& cell) {
       oldest = next;
     }
   }
+  // Before the actor counts as ended: who sees that may use the name.
+  if (cell.extras != nullptr && !cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
   std::uint32_t next_generation = id.generation + 1 == 0 ? 1 : id.generation + 1;
   cell.generation.store(next_generation, std::memory_order_release);
   cell.home.store(ActorCell::kNobody, std::memory_order_release);
@@ -149,7 +151,6 @@ void Worker::end(ActorCell& cell) {
     exits = std::move(cell.extras->exits);
     mailbox = std::move(cell.extras->mailbox);
     if (cell.extras->timers != nullptr) drop_timers(*cell.extras->timers);
-    if (!cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
     delete std::exchange(cell.extras, nullptr);
   }
   if (activation != nullptr) runtime_.directory_.remove(activation->key(), id);

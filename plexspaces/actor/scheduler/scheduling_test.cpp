@@ -873,7 +873,8 @@ TEST(BadInputTest, BeyondActorsMaxNoActorIsStartedFromOutsideOrInsideUntilSomeEn
 
 class Tenant : public GenServer<Tenant, Go, Tick, Get, Twice> {
  public:
-  Tenant(std::shared_ptr<int> alive, std::shared_ptr<int> stopped) : alive_(std::move(alive)), stopped_(stopped) {
+  Tenant(std::shared_ptr<int> alive, std::shared_ptr<int> stopped, std::atomic<int>* asked = nullptr)
+      : alive_(std::move(alive)), stopped_(std::move(stopped)), asked_(asked) {
     ++*alive_;
   }
   ~Tenant() override { --*alive_; }
@@ -889,6 +890,7 @@ class Tenant : public GenServer<Tenant, Go, Tick, Get, Twice> {
   }
   NoReply handle(const Get&, Context& ctx) {  // answers never
     later_.push_back(ctx.defer<Get>());
+    if (asked_ != nullptr) ++*asked_;
     return {};
   }
   std::string handle(const Twice& m, Context&) { return m.text + m.text; }
@@ -900,6 +902,7 @@ class Tenant : public GenServer<Tenant, Go, Tick, Get, Twice> {
  private:
   std::shared_ptr<int> alive_;
   std::shared_ptr<int> stopped_;
+  std::atomic<int>* asked_;
   std::vector<ReplyTo<Get>> later_;
 };
 
@@ -941,6 +944,7 @@ TEST(RuntimeEndTest, ARuntimeMayEndWhileThreadsWaitForItsActorsAndWorkBlocks) {
   auto stopped = std::make_shared<int>(0);
   std::vector<std::future<Result<std::int64_t>>> asks;
   std::promise<void> begun, go;
+  std::atomic<int> asked{0};
   {
     env::PosixExecutor executor({.workers = 2, .blocking_threads = 1});
     Types types;
@@ -953,11 +957,11 @@ TEST(RuntimeEndTest, ARuntimeMayEndWhileThreadsWaitForItsActorsAndWorkBlocks) {
     });
     ASSERT_TRUE(library->tell(Tick{}));
     begun.get_future().wait();
-    auto tenant = runtime.spawn<Tenant>("", alive, stopped);
+    auto tenant = runtime.spawn<Tenant>("", alive, stopped, &asked);
     for (int i = 0; i < 3; ++i)
       asks.push_back(std::async(std::launch::async, [tenant] { return tenant->ask(Get{}, 60s); }));
-    while (runtime.stats().turns < 4) std::this_thread::yield();  // all three have come, and are never answered
-    ASSERT_TRUE(tenant->tell(Go{}));                              // waits for the only thread
+    while (asked < 3) std::this_thread::yield();  // all three have come, and are never answered
+    ASSERT_TRUE(tenant->tell(Go{}));              // waits for the only thread
     std::thread opener([&] { go.set_value(); });
     executor.stop();
     opener.join();

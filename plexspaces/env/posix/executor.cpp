@@ -163,6 +163,11 @@ void PosixExecutor::stop() {
   impl_->stopping.store(true, std::memory_order_seq_cst);
   for (auto& lane : impl_->lanes) {
     if (!lane->thread.joinable()) continue;
+    if (lane->thread.get_id() == std::this_thread::get_id()) {
+      // std::exit() in a handler destroys what is static, on this thread: it does not come back to its work.
+      lane->thread.detach();
+      continue;
+    }
     asio::post(lane->io, [] {});
     lane->thread.join();
   }

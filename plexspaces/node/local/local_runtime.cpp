@@ -1,13 +1,18 @@
 #include "plexspaces/node/local/local_runtime.hpp"
 
-#include "plexspaces/base/check.hpp"
+#include <stdexcept>
+#include <utility>
 
 namespace plexspaces {
 
 LocalRuntime::LocalRuntime(LocalRuntimeOptions options)
     : executor_(options.executor), runtime_(executor_, types_, std::move(options.runtime)) {
-  Status started = runtime_.start();
-  PLX_CHECK(started.has_value(), "a runtime without registered types starts");
+  if (Status started = runtime_.start(); !started) throw std::invalid_argument(started.error().to_string());
+}
+
+void LocalRuntime::stop() {
+  runtime_.refuse_everything();
+  executor_.stop();
 }
 
 LocalRuntime::~LocalRuntime() { stop(); }

@@ -22,10 +22,12 @@ struct LocalRuntimeOptions {
 ///     auto counter = runtime.spawn<Counter>("counter").value();
 ///     auto five = counter.ask(Increment{5}, 1s);
 ///
-/// Threads: any, but for construction, stop() and destruction: one, not a worker. What actors refer to (a promise, a
+/// Threads: any, but for construction, stop() and destruction: one, not a worker, unless the process ends by
+/// std::exit() in a handler. What actors refer to (a promise, a
 /// latch) is declared before it, and so outlives it.
 class LocalRuntime {
  public:
+  /// Throws std::invalid_argument when an option of the runtime makes no sense: its text names the option.
   explicit LocalRuntime(LocalRuntimeOptions options = {});
   ~LocalRuntime();  // stop()s
   LocalRuntime(const LocalRuntime&) = delete;
@@ -42,7 +44,8 @@ class LocalRuntime {
 
   /// Ends the workers after the turns that they are in, and waits for that: what actors have written is visible then.
   /// What is queued stays unhandled. A second call does nothing.
-  void stop() { executor_.stop(); }
+  /// From here on spawn, tell, send and ask fail with kUnavailable; who waits in an ask waits for its time.
+  void stop();
 
   Runtime& runtime() { return runtime_; }
   std::size_t worker_count() const { return executor_.worker_count(); }

@@ -1,7 +1,10 @@
 #include "plexspaces/node/local/local_runtime.hpp"
 
 #include <cstdint>
+#include <cstdlib>
 #include <future>
+#include <stdexcept>
+#include <string>
 
 #include <gtest/gtest.h>
 
@@ -43,6 +46,48 @@ TEST(LocalRuntimeTest, ServesActorsUntilItIsDestroyed) {
   }
   ended.get_future().get();
   EXPECT_EQ(adder.ask(Add{}, 1min).error().code(), Code::kNotFound);
+}
+
+TEST(LocalRuntimeTest, AfterStopNothingIsAcceptedAndNobodyWaits) {
+  std::promise<void> ended;
+  LocalRuntime runtime({.executor = {.workers = 2}});
+  auto adder = runtime.spawn<Adder>("adder", &ended).value();
+  EXPECT_EQ(adder.ask(Add{5}, 1min).value(), 5);
+  runtime.stop();
+  EXPECT_EQ(adder.ask(Add{1}, Duration::max()).error().domain(), "PLX-ACT-0055");
+  EXPECT_EQ(adder.tell(Add{1}).error().domain(), "PLX-ACT-0055");
+  EXPECT_EQ(adder.tell(Add{1}, Ttl{1s}).error().domain(), "PLX-ACT-0055");
+  EXPECT_EQ(adder.send(Add{1}, Duration::max()).error().domain(), "PLX-ACT-0055");
+  EXPECT_EQ(runtime.spawn<Adder>("late", &ended).error().domain(), "PLX-ACT-0055");
+}
+
+TEST(LocalRuntimeTest, OptionsThatMakeNoSenseAreRefused) {
+  try {
+    LocalRuntime runtime({.runtime = {.actors_max = 0}});
+    FAIL() << "it started";
+  } catch (const std::invalid_argument& error) {
+    EXPECT_NE(std::string(error.what()).find("actors_max"), std::string::npos) << error.what();
+  }
+}
+
+struct Leave {};
+PLX_MESSAGE(Leave);
+
+class Leaver : public GenServer<Leaver, Leave> {
+ public:
+  void handle(const Leave&, Context&) { std::exit(7); }
+};
+
+TEST(LocalRuntimeDeathTest, AHandlerMayEndTheProcessOfAStaticRuntime) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        static LocalRuntime runtime({.executor = {.workers = 2}});
+        auto leaver = runtime.spawn<Leaver>("leaver").value();
+        static_cast<void>(leaver.tell(Leave{}));
+        std::promise<void>().get_future().wait();
+      },
+      testing::ExitedWithCode(7), "");
 }
 
 TEST(LocalRuntimeTest, SeveralLiveSideBySide) {
