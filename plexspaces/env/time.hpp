@@ -33,6 +33,18 @@ constexpr TimePoint saturating_add(TimePoint time, Duration by) {
   return TimePoint(Duration(sum));
 }
 
+/// `a` + `b`; Duration::max(), or Duration::min(), when that is out of range.
+constexpr Duration saturating_add(Duration a, Duration b) { return saturating_add(TimePoint(a), b).time_since_epoch(); }
+
+/// How long to wait at `now` for what is due at `due`: not below zero, and Duration::max() for kNever.
+constexpr Duration time_left(TimePoint due, TimePoint now) {
+  if (due == kNever) return Duration::max();
+  Duration::rep left = 0;
+  if (__builtin_sub_overflow(due.time_since_epoch().count(), now.time_since_epoch().count(), &left))
+    return due < now ? Duration::zero() : Duration::max();
+  return std::max(Duration::zero(), Duration(left));
+}
+
 /// What the waits of the standard library may be given: they add it to their clock, which must not overflow. 100 years
 /// stand for more.
 constexpr Duration bounded_wait(Duration within) {

@@ -16,6 +16,24 @@ RC_GTEST_PROP(TimeTest, SaturatingAddIsTheSumOrTheNearestEndOfTime, (std::int64_
   RC_ASSERT(static_cast<__int128>(result.time_since_epoch().count()) == expected);
 }
 
+RC_GTEST_PROP(TimeTest, TheSumOfDurationsIsExactOrTheNearestEndOfTheRange, (std::int64_t a, std::int64_t b)) {
+  __int128 sum = static_cast<__int128>(a) + b;
+  __int128 expected = std::clamp<__int128>(sum, Duration::min().count(), Duration::max().count());
+  RC_ASSERT(static_cast<__int128>(saturating_add(Duration(a), Duration(b)).count()) == expected);
+}
+
+RC_GTEST_PROP(TimeTest, WhatIsLeftIsTheDifferenceOrNothingOrAsMuchAsThereIs, (std::int64_t due, std::int64_t now)) {
+  __int128 difference = static_cast<__int128>(due) - now;
+  __int128 expected = std::clamp<__int128>(difference, 0, Duration::max().count());
+  RC_ASSERT(static_cast<__int128>(time_left(TimePoint(Duration(due)), TimePoint(Duration(now))).count()) == expected);
+}
+
+TEST(TimeTest, UntilNeverThereIsTimeForEver) {
+  EXPECT_EQ(time_left(kNever, TimePoint(24h)), Duration::max());
+  EXPECT_EQ(time_left(TimePoint::min(), kNever), Duration::zero());
+  EXPECT_EQ(time_left(kNever - 1ns, TimePoint::min()), Duration::max());
+}
+
 TEST(TimeTest, SaturatingAddStopsAtBothEnds) {
   EXPECT_EQ(saturating_add(TimePoint(1ns), Duration::max()), kNever);
   EXPECT_EQ(saturating_add(TimePoint(-1ns), Duration::min()), TimePoint::min());

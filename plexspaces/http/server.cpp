@@ -77,7 +77,7 @@ void Server::stop(Duration grace) {
   for (auto& lane : core_->lanes) asio::post(lane->io(), [lane] { lane->drain(); });
   auto none_left = [&] { return core_->state.connections.load(std::memory_order_acquire) == 0; };
   std::unique_lock lock(core_->state.mutex);
-  core_->state.changed.wait_for(lock, grace, none_left);
+  core_->state.changed.wait_for(lock, bounded_wait(grace), none_left);
   for (auto& lane : core_->lanes) asio::post(lane->io(), [lane] { lane->cut_all(); });
   core_->state.changed.wait(lock, none_left);
   for (auto& lane : core_->lanes) asio::post(lane->io(), [lane] { lane->close(); });

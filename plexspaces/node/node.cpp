@@ -142,7 +142,7 @@ void Node::Impl::stop(Duration grace) {
   if (std::exchange(stopped, true)) return;
   TimePoint due = saturating_add(executor.now(), grace);
   if (server) server->stop(has_applications ? std::chrono::duration_cast<Duration>(grace * kRequestsShare) : grace);
-  applications.stop(std::max(Duration::zero(), due - executor.now()));
+  applications.stop(time_left(due, executor.now()));
   runtime.refuse_new_work();
   // Commits that are queued are carried out; what an actor has not handled yet was acknowledged to nobody.
   executor.stop();

@@ -16,7 +16,7 @@ class SimClock final : public env::Clock {
     return kWallStart + jumped_ + std::chrono::floor<std::chrono::milliseconds>(now_.time_since_epoch());
   }
 
-  void advance(Duration by) { now_ += by; }
+  void advance(Duration by) { now_ = saturating_add(now_, by); }
   /// Sets the wall clock forwards, or backwards when `by` is negative.
   void jump_wall(std::chrono::milliseconds by) { jumped_ += by; }
   /// Nothing when `to` has passed.

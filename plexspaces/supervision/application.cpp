@@ -127,7 +127,7 @@ Status stop_tree(ActorRef<Supervisor> root, Duration within) {
   if (runtime == nullptr) return {};
   PLX_TRY(stopper, runtime->spawn<TreeStopper>("", root.id(), within));
   // The stopper itself keeps the time: it answers when the tree has ended, or was killed.
-  auto in_time = stopper.ask(StopTree{}, std::min(within, kShutdownMax) + kShutdownMax);
+  auto in_time = stopper.ask(StopTree{}, saturating_add(within, kShutdownMax));
   if (!in_time) return std::unexpected(std::move(in_time).error());
   if (*in_time) return {};
   return fail(Code::kDeadlineExceeded, "the tree did not end in time and was killed", "PLX-SUP-0019");
@@ -182,7 +182,7 @@ void Applications::stop(Duration grace) {
   while (!running_.empty()) {
     Running last = std::move(running_.back());
     running_.pop_back();
-    Duration left = std::max(Duration::zero(), due - runtime_.executor().now());
+    Duration left = time_left(due, runtime_.executor().now());
     if (Status stopped = stop_tree(last.root, left); !stopped)
       runtime_.log(fmt::format("the application '{}': {}", last.name, stopped.error().message()));
   }

@@ -59,9 +59,12 @@ namespace detail {
 
 Duration patience(Shutdown shutdown) { return shutdown.kind == Shutdown::Kind::kTimed ? shutdown.within : kForEver; }
 
+// One that has ended within its time, before it is waited for, says so in a message.
+constexpr Duration kTellTime = 1ms;
+
 Task<bool> await_stop(Context& ctx, ActorId id, Duration within) {
   ActorRef<Actor> actor = reference(ctx, id);
-  auto ended = co_await ctx.ended(actor, within);
+  auto ended = co_await ctx.ended(actor, std::max(within, kTellTime));
   if (ended) co_return true;
   static_cast<void>(ctx.kill(actor));
   auto killed = co_await ctx.ended(actor, kForEver);
@@ -218,14 +221,13 @@ Task<> Supervisor::stop(Context& ctx, Index at) {
 // Children without an order: all are told, then each is waited for.
 Task<> Supervisor::stop_at_once(Context& ctx) {
   Shutdown shutdown = spec_->children().front()->shutdown();
-  TimePoint due = saturating_add(ctx.now(), patience(shutdown));
+  TimePoint due = saturating_add(ctx.clock(), patience(shutdown));
   for (Child& child : children_)
     if (child.actor) begin_stop(ctx, child.actor, shutdown);
   std::size_t killed = 0;
   for (Index i = 0; i < children_.size(); ++i) {
     if (!children_[i].actor) continue;
-    Duration left = due == kNever ? kForEver : std::max(Duration::zero(), due - ctx.now());
-    bool in_time = co_await await_stop(ctx, children_[i].actor, left);
+    bool in_time = co_await await_stop(ctx, children_[i].actor, time_left(due, ctx.clock()));
     killed += in_time ? 0 : 1;
     set_ended(i, ChildState::stopped);
   }

@@ -290,6 +290,72 @@ TEST_F(SupervisorTest, DynamicChildrenStopAllAtOnceWithinOneShutdown) {
   EXPECT_TRUE(ended_->has_value());
 }
 
+struct Tired {
+  std::string id;
+};
+PLX_MESSAGE(Tired, (1, id));
+
+class TiredChild : public Careful {
+ public:
+  explicit TiredChild(const Tired& tired) : Careful(diary, tired.id, false) {}
+  static inline supervision_test::Diary* diary = nullptr;
+};
+
+// Computes for as long as its clock says.
+class Hog : public GenServer<Hog, supervision_test::Go> {
+ public:
+  explicit Hog(sim::SimClock* clock) : clock_(clock) {}
+  void handle(const supervision_test::Go&, Context&) { clock_->advance(90ms); }
+
+ private:
+  sim::SimClock* clock_;
+};
+
+// Has the neighbour compute, and right after it, in the same batch, the supervisor stop.
+class StopAfterNeighbour : public GenServer<StopAfterNeighbour, supervision_test::Go> {
+ public:
+  StopAfterNeighbour(ActorRef<Hog> hog, ActorRef<Supervisor> supervisor) : hog_(hog), supervisor_(supervisor) {}
+  void handle(const supervision_test::Go&, Context& ctx) {
+    EXPECT_TRUE(hog_.tell(supervision_test::Go{}));
+    ctx.runtime().stop(supervisor_.id());
+  }
+
+ private:
+  ActorRef<Hog> hog_;
+  ActorRef<Supervisor> supervisor_;
+};
+
+TEST(SupervisorClockTest, DynamicChildrenHaveTheirWholeShutdownAfterALongTurnOfANeighbour) {
+  supervision_test::Diary diary;
+  TiredChild::diary = &diary;
+  diary.stop_takes = {{"a", 50ms}, {"b", 70ms}, {"c", 90ms}};
+  std::vector<std::string> log;
+  sim::World world(1);
+  sim::SimExecutor executor(world, {.workers = 1});
+  Types types;
+  Runtime runtime(executor, types);  // which runs actors in the order in which they become runnable
+  runtime.set_log([&](const std::string& line) { log.push_back(line); });
+  ASSERT_TRUE(runtime.start());
+  auto settle = [&] { executor.run_until([] { return false; }, 100'000); };
+  auto pool = *runtime.spawn<Supervisor>(
+      "", supervisor("pool", simple_one_for_one)
+              .template_child<TiredChild, Tired>("conn", temporary, {.shutdown = Shutdown(100ms)}));
+  for (const char* id : {"a", "b", "c"}) {
+    auto answer = std::make_shared<std::optional<Result<ReplyOf<StartChild>>>>();
+    auto asker = *runtime.spawn<supervision_test::Asker<StartChild>>("", pool, StartChild::with(Tired{id}), answer);
+    EXPECT_TRUE(asker.tell(supervision_test::Go{}));
+    settle();
+    EXPECT_TRUE(answer->has_value() && **answer);
+  }
+  auto hog = *runtime.spawn<Hog>("", &world.clock);
+  auto both = *runtime.spawn<StopAfterNeighbour>("", hog, pool);
+  settle();
+  EXPECT_TRUE(both.tell(supervision_test::Go{}));
+  settle();
+  EXPECT_EQ(log, std::vector<std::string>());  // none was killed
+  EXPECT_EQ(diary.take(), "+a +b +c a:shutdown b:shutdown c:shutdown -a -b -c");
+}
+
 TEST_F(SupervisorTest, TheKillOfASupervisorEndsItsWholeTree) {
   SupervisorSpec inner = supervisor("inner", one_for_one);
   inner.child<Careful>("b", permanent, {}, &diary_, "b", true);

@@ -34,7 +34,7 @@ class TreeCollector : public GenServer<TreeCollector, CollectTree> {
 // The children of `view`, a supervisor, and what is below. `nodes_left`: how many more are shown.
 Task<Status> fill(Context& ctx, TreeView& view, ActorRef<Supervisor> supervisor, TimePoint due,
                   std::size_t& nodes_left) {
-  Duration left = std::max(Duration::zero(), due - ctx.now());
+  Duration left = time_left(due, ctx.clock());
   DescribeSupervisor request{nodes_left};
   auto info = co_await ctx.ask(supervisor, request, left);
   if (!info) co_return std::unexpected(std::move(info).error());
@@ -124,7 +124,7 @@ void add_node(const TreeView& view, std::size_t above, std::size_t& next, std::s
 Task<Result<TreeView>> view_tree(Context& ctx, ActorRef<Supervisor> root, Duration within) {
   TreeView view{.class_name = "Supervisor", .actor = root.id()};
   std::size_t nodes_left = kTreeViewNodesMax;
-  TimePoint due = saturating_add(ctx.now(), within);
+  TimePoint due = saturating_add(ctx.clock(), within);
   Status known = co_await fill(ctx, view, root, due, nodes_left);
   if (!known) co_return std::unexpected(std::move(known).error());
   co_return view;

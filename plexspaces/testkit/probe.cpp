@@ -41,7 +41,7 @@ Result<detail::Received> ProbeBase::next(const MessageInfo& type, Duration withi
 Status ProbeBase::expect_none_within(Duration within) {
   TimePoint end = saturating_add(world_->now(), within);
   while (state_->received.empty() && world_->now() < end) {
-    Status came = world_->run_until([&] { return !state_->received.empty(); }, end - world_->now());
+    Status came = world_->run_until([&] { return !state_->received.empty(); }, time_left(end, world_->now()));
     if (!came && came.error().domain() != "PLX-TST-0002") return came;
   }
   PLX_TRY_STATUS(state_->received.empty() ? world_->run_until_idle() : Status());

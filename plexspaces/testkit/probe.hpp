@@ -201,7 +201,7 @@ class Probe : public ProbeBase {
     Status status;
     auto take = [&]<class M>() -> std::optional<M> {
       if (!status) return std::nullopt;
-      auto got = expect<M>(std::max(Duration(), end - world_->now()));
+      auto got = expect<M>(time_left(end, world_->now()));
       if (got) return *std::move(got);
       status = std::unexpected(got.error());
       return std::nullopt;

@@ -55,7 +55,7 @@ struct Watch {
   void begin() {
     thread = std::thread([this] {
       std::unique_lock lock(mutex);
-      while (!ended.wait_for(lock, period, [this] { return stopping; })) look();
+      while (!ended.wait_for(lock, bounded_wait(period), [this] { return stopping; })) look();
     });
     pthread_setname_np(thread.native_handle(), "plx-watch");
   }
@@ -116,7 +116,7 @@ void PosixExecutor::Impl::drive(Lane& lane) {
 
 void PosixExecutor::Impl::park(Lane& lane, TimePoint due) {
   bool io_used = lane.io_used.load(std::memory_order_relaxed);
-  TimePoint spin_until = std::min(due, real_now() + options.spin);
+  TimePoint spin_until = std::min(due, saturating_add(real_now(), options.spin));
   while (real_now() < spin_until) {
     for (int i = 0; i < 16; ++i) {
       if (lane.worker->has_cross_worker_work()) return;

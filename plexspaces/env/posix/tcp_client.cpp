@@ -36,7 +36,8 @@ Status tcp_exchange(const std::string& address, std::uint16_t port, std::string_
   if (!socket)
     return fail(Code::kUnavailable, fmt::format("cannot open a socket to {}:{} ({})", address, port, reason()),
                 "PLX-ENV-0111", Retry::kBackoff);
-  auto microseconds = std::chrono::ceil<std::chrono::microseconds>(silence_max).count();
+  auto microseconds =
+      std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::microseconds>(silence_max).count());  // 0 is never
   timeval silence{.tv_sec = static_cast<time_t>(microseconds / 1'000'000),
                   .tv_usec = static_cast<suseconds_t>(microseconds % 1'000'000)};
   for (int option : {SO_RCVTIMEO, SO_SNDTIMEO})  // the latter also bounds connect()
