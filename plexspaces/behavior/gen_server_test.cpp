@@ -345,6 +345,9 @@ TEST_F(DeskTest, AnActorThatWaitsHibernatesWhenItHasWaited) {
   EXPECT_EQ(taken(), (Notes{"awake", "a", "hibernates"}));
   tell("b");
   EXPECT_EQ(taken(), (Notes{"b"}));
+  tell("hibernate, after a sleep");
+  pass(26s);  // and nothing else wakes it
+  EXPECT_EQ(taken(), (Notes{"hibernate, after a sleep", "awake", "hibernates"}));
 }
 
 TEST_F(DeskTest, AnIdleTimeoutOfZeroComesAsSoonAsNoMessageWaits) {
@@ -359,6 +362,10 @@ TEST_F(DeskTest, AnIdleTimeoutOfZeroComesAsSoonAsNoMessageWaits) {
   tell("not idle");
   tell("c");
   EXPECT_EQ(taken(), (Notes{"not idle", "c"}));
+  EXPECT_TRUE(desk_.tell(Tell{"idle at once"}));
+  EXPECT_TRUE(desk_.tell(Tell{"not idle"}));
+  pass(1h);
+  EXPECT_EQ(taken(), (Notes{"idle at once", "not idle"}));
 }
 
 TEST_F(DeskTest, AnIdleTimeoutOfZeroWaitsForAnOpenTurn) {
