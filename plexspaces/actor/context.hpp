@@ -219,9 +219,10 @@ class Context {
   /// come: false for one that has been handled, was cancelled, or is another actor's.
   bool cancel(TimerRef timer) { return worker_->cancel_timer(*cell_, timer); }
 
-  /// Makes `message` this actor's next one, before all that is queued. Of several, the last comes first; a later
-  /// unstash_all() may put what was kept before it. It is not subject to the mailbox's bound: once or twice in a turn.
+  /// Makes `message` this actor's next one, before all that is queued or unstashed. Of several, the last comes first. It
+  /// is not subject to the mailbox's bound, but to its own.
   /// @error kFailedPrecondition: this actor does not handle it. kUnimplemented: it is addressed by key.
+  /// kResourceExhausted: kContinuationsMax wait.
   template <class Self = void, class M>
     requires detail::SelfHandles<Self, std::remove_cvref_t<M>>
   Status continue_with(M&& message) {
@@ -365,7 +366,7 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
   bool await_suspend(std::coroutine_handle<> handle) {
     wait_.handle = handle;
     Envelope* envelope =
-        make_envelope(&context_.worker_->pool(), std::move(message_), Envelope::kAsk | Envelope::kWide);
+        make_envelope(context_.worker_->pool_for(node_), std::move(message_), Envelope::kAsk | Envelope::kWide);
     if constexpr (kMayBeLarge<M>)
       if (envelope->charge > context_.worker_->runtime().message_units_max())
         return context_.worker_->refuse_large_ask(wait_, to_, envelope);
@@ -395,7 +396,7 @@ class [[nodiscard]] SendAwaiter : public TurnWait {
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> handle) {
     wait_.handle = handle;
-    Envelope* envelope = make_envelope(&context_.worker_->pool(), std::move(message_), 0);
+    Envelope* envelope = make_envelope(context_.worker_->pool_for(node_), std::move(message_), 0);
     return context_.worker_->begin_send(wait_, context_, node_, to_, envelope, within_);
   }
   Status await_resume() {

@@ -4,10 +4,16 @@
 
 #include <fmt/format.h>
 
+#include "plexspaces/actor/mailbox/mailbox.hpp"
+
 namespace plexspaces::detail {
 
 Error gone_error() {
   return Error(Code::kNotFound, "no such actor: it has ended, or the reference is of an earlier life", "PLX-ACT-0005");
+}
+
+Error runtime_ended_error() {
+  return Error(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
 }
 
 Error dropped_error() {
@@ -67,6 +73,16 @@ Error dead_letter_error(DeadLetterReason reason) {
 Error no_answer_error() {
   return Error(Code::kDeadlineExceeded, "no answer in time; whether the message was handled is not known",
                "PLX-ACT-0010", Retry::kSame);
+}
+
+Error too_many_continuations_error() {
+  return Error(Code::kResourceExhausted,
+               fmt::format("{} messages of continue_with() wait already: tell the actor itself instead", kContinuationsMax),
+               "PLX-ACT-0056");
+}
+
+Error too_many_actors_error() {
+  return Error(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
 }
 
 Error watch_limit_error(const char* limit) {

@@ -11,6 +11,8 @@ namespace plexspaces::detail {
 
 /// The actor has ended, or never was.
 Error gone_error();
+/// The reference is of a runtime that has ended.
+Error runtime_ended_error();
 /// The runtime ended while the request waited: the outcome is not known.
 Error dropped_error();
 /// The bound of the receiver's mailbox is reached.
@@ -30,6 +32,10 @@ Error dead_letter_error(DeadLetterReason reason);
 /// The asker waited in vain: the outcome is not known.
 Error no_answer_error();
 
+/// The actor has sent itself as many messages before all others as it may: kContinuationsMax.
+Error too_many_continuations_error();
+/// The bound actors_max of the runtime is reached.
+Error too_many_actors_error();
 /// The bound `limit` (links_max, monitors_max) of an actor is reached.
 Error watch_limit_error(const char* limit);
 

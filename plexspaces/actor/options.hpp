@@ -33,7 +33,7 @@ struct RuntimeOptions {
   std::size_t message_bytes_max = 16u << 20;  // of one message or reply with what it holds; at most 128 MiB - 128
   std::size_t stash_max = 10'000;             // messages that one actor keeps: Context::stash()
   std::size_t sends_waiting_max = 10'000;     // for room in one mailbox: Context::send()
-  std::uint32_t actors_max = 64u << 20;       // alive in the runtime
+  std::uint32_t actors_max = 64u << 20;       // alive in the runtime; each worker may start up to 512 more
   std::size_t links_max = 100'000;            // of one actor
   std::size_t monitors_max = 100'000;         // of one actor, and as many of others on it
   std::size_t timers_max = 1u << 20;          // of one actor

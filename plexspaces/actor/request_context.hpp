@@ -31,6 +31,7 @@ struct CallContext {
   bool until_handled = false;   // the deadline is that of the message's turn (Ttl), not of what follows from it
   TimePoint deadline = kNever;  // the caller's: nobody waits for the answer after it
   ActorId caller;               // the actor that asked; none for a caller outside
+  NodeId node;                  // that it is an actor of
   CallContext* parent = nullptr;
   RequestContextPtr request;
 };

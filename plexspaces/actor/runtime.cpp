@@ -64,7 +64,7 @@ Runtime::Runtime(env::Executor& executor, const Types& types, RuntimeOptions opt
       options_(std::move(options)),
       default_request_(std::make_shared<const RequestContext>()),
       log_([](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }),
-      table_(options_.actors_max),
+      table_(options_.actors_max, executor.worker_count() + 1),
       watchdog_(executor.worker_count(), options_.slow_handler_after,
                 [this](const detail::SlowTurn& turn) { report(turn); }),
       message_units_max_(static_cast<std::uint32_t>(std::min<std::size_t>(
@@ -97,9 +97,9 @@ void Runtime::end_actors() {
   // Actors end one by one; what they hold is destroyed on this thread, as worker 0.
   table_.for_each([this](detail::ActorCell& cell) {
     if (cell.actor == nullptr && cell.extras == nullptr) return;
-    cell.flags |= detail::ActorCell::kExternal;
     workers_[0]->end(cell);
   });
+  for (auto& worker : workers_) worker->bury_remains(std::numeric_limits<std::size_t>::max());
 }
 
 Runtime* Runtime::of(NodeId node) {
@@ -123,6 +123,10 @@ Status Runtime::start() {
                   fmt::format("RuntimeOptions::{} is {}: with that no actor could work; give it a value above zero",
                               name, value),
                   "PLX-ACT-0054");
+  if (workers_.size() > detail::kWorkersMax)
+    return fail(Code::kInvalidArgument,
+                fmt::format("the executor has {} workers: at most {}", workers_.size(), detail::kWorkersMax),
+                "PLX-ACT-0054");
   PLX_TRY_STATUS(types_.check());
   for (const std::string& name : types_.names()) {
     for (const FacetSpec& facet : types_.find(name)->facets) {
@@ -187,19 +191,14 @@ bool Runtime::too_many_offers(const detail::ActorCell& receiver) const {
 
 Result<detail::ActorCell*> Runtime::new_external_cell() {
   std::lock_guard lock(external_mutex_);
-  if (external_cells_ == nullptr) external_cells_ = table_.take_chunk();
-  if (external_cells_ == nullptr)
-    return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
-  detail::ActorCell* cell = external_cells_;
-  external_cells_ = cell->run_next;
-  cell->flags = detail::ActorCell::kExternal;
+  detail::ActorCell* cell = external_cells_.take();
+  if (cell == nullptr) return std::unexpected(detail::too_many_actors_error());
   return cell;
 }
 
 void Runtime::return_external_cell(detail::ActorCell& cell) {
   std::lock_guard lock(external_mutex_);
-  cell.run_next = external_cells_;
-  external_cells_ = &cell;
+  external_cells_.give(cell);
 }
 
 void Runtime::start_external_cell(detail::ActorCell& cell, Actor* actor, std::uint8_t mailbox, std::string name) {
@@ -403,16 +402,13 @@ struct Waiter {
   std::optional<Answer> answer;
 };
 
-// The answer to `request` wakes the waiter. Shared: it may come after the wait has ended.
-std::shared_ptr<Waiter> wait_for_answer(detail::Envelope& request) {
-  auto waiter = std::make_shared<Waiter>();
-  request.flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
-  request.sender = reinterpret_cast<std::uint64_t>(make_sink([waiter](Answer answer) {
-                                                     std::lock_guard lock(waiter->mutex);
-                                                     waiter->answer = std::move(answer);
-                                                     waiter->answered.notify_one();
-                                                   }).release());
-  return waiter;
+// An answer wakes the waiter. Shared: it may come after the wait has ended.
+std::unique_ptr<ReplySink> waking(std::shared_ptr<Waiter> waiter) {
+  return make_sink([waiter = std::move(waiter)](Answer answer) {
+    std::lock_guard lock(waiter->mutex);
+    waiter->answer = std::move(answer);
+    waiter->answered.notify_one();
+  });
 }
 
 }  // namespace
@@ -428,7 +424,8 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
     detail::Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kStopped, {});
     return std::unexpected(std::move(running).error());
   }
-  auto waiter = wait_for_answer(*envelope);
+  auto waiter = std::make_shared<Waiter>();
+  envelope->ask_for(waking(waiter));
   envelope->context = detail::new_context(nullptr);
   envelope->context->deadline = saturating_add(executor_.now(), within);
   send(envelope);
@@ -439,34 +436,14 @@ Result<Answer> Runtime::ask_and_wait(std::function<void(detail::Envelope*)> send
 }
 
 Status Runtime::send_and_wait(ActorId to, detail::Envelope* envelope, Duration within) {
-  using detail::Sent, detail::Worker;
-  if (Worker::current() != nullptr) {
+  if (detail::Worker::current() != nullptr) {
     detail::destroy_envelope(nullptr, envelope);
     return fail(Code::kFailedPrecondition,
                 "inside an actor, co_await ctx.send(): a blocking send would hold its worker", "PLX-ACT-0023");
   }
-  if (envelope->charge > message_units_max_) return refuse_large(to, envelope);
-  if (Status running = check_running(); !running) {
-    Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kStopped, to);
-    return running;
-  }
-  auto refuse = [&](DeadLetterReason reason, Error error) -> Status {
-    Worker::dead_letter(*this, nullptr, envelope, reason, to);
-    return std::unexpected(std::move(error));
-  };
-  detail::ActorCell* cell = to ? table_.find(to.slot) : nullptr;
-  Sent sent = cell == nullptr ? Sent::kGone : Worker::push_cross_worker(*this, *cell, to, envelope);
-  if (sent == Sent::kOk) return {};
-  if (sent == Sent::kGone) return refuse(DeadLetterReason::kNoActor, detail::gone_error());
-  if (too_many_offers(*cell)) return refuse(DeadLetterReason::kMailboxFull, detail::too_many_sends_error());
-  auto decision = std::make_shared<detail::SendDecision>();
-  detail::Envelope* order = detail::make_send_message(nullptr, {decision, envelope, to});
-  auto waiter = wait_for_answer(*order);
-  if (Worker::push_cross_worker(*this, *cell, to, order) != Sent::kOk) {
-    envelope = std::exchange(order->payload_as<detail::SendOffer>().message, nullptr);
-    detail::destroy_envelope(nullptr, order);
-    return refuse(DeadLetterReason::kNoActor, detail::gone_error());
-  }
+  std::shared_ptr<Waiter> waiter = std::make_shared<Waiter>();
+  PLX_TRY(decision, send_or_offer(to, envelope, waking(waiter)));
+  if (decision == nullptr) return {};
   std::unique_lock lock(waiter->mutex);
   auto answered = [&] { return waiter->answer.has_value(); };
   if (!waiter->answered.wait_for(lock, bounded_wait(within), answered)) {
@@ -474,6 +451,31 @@ Status Runtime::send_and_wait(ActorId to, detail::Envelope* envelope, Duration w
     waiter->answered.wait(lock, answered);  // let in just now: the answer is on its way
   }
   return waiter->answer->take<void>();
+}
+
+Result<std::shared_ptr<detail::SendDecision>> Runtime::send_or_offer(ActorId to, detail::Envelope* envelope,
+                                                                     std::unique_ptr<ReplySink> sink) {
+  using detail::Sent, detail::Worker;
+  auto refuse = [&](DeadLetterReason reason, Error error) {
+    Worker::dead_letter(*this, nullptr, envelope, reason, to);
+    return std::unexpected(std::move(error));
+  };
+  if (envelope->charge > message_units_max_)
+    return refuse(DeadLetterReason::kTooLarge, detail::too_large_error(envelope->bytes(), options_));
+  if (Status running = check_running(); !running)
+    return refuse(DeadLetterReason::kStopped, std::move(running).error());
+  detail::ActorCell* cell = to ? table_.find(to.slot) : nullptr;
+  Sent sent = cell == nullptr ? Sent::kGone : Worker::push_cross_worker(*this, *cell, to, envelope);
+  if (sent == Sent::kOk) return nullptr;
+  if (sent == Sent::kGone) return refuse(DeadLetterReason::kNoActor, detail::gone_error());
+  if (too_many_offers(*cell)) return refuse(DeadLetterReason::kMailboxFull, detail::too_many_sends_error());
+  auto decision = std::make_shared<detail::SendDecision>();
+  detail::Envelope* order = detail::make_send_message(nullptr, {decision, envelope, to});
+  order->ask_for(std::move(sink));
+  if (Worker::push_cross_worker(*this, *cell, to, order) == Sent::kOk) return decision;
+  envelope = std::exchange(order->payload_as<detail::SendOffer>().message, nullptr);
+  detail::destroy_envelope(nullptr, order);
+  return refuse(DeadLetterReason::kNoActor, detail::gone_error());
 }
 
 // ---- what can be seen ----------------------------------------------------------------------------------------------

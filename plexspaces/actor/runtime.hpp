@@ -19,10 +19,12 @@
 #include <vector>
 
 #include "plexspaces/actor/actor_ref.hpp"
+#include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/facet.hpp"
 #include "plexspaces/actor/lifecycle/cell_table.hpp"
 #include "plexspaces/actor/lifecycle/class_names.hpp"
 #include "plexspaces/actor/lifecycle/directory.hpp"
+#include "plexspaces/actor/lifecycle/free_cells.hpp"
 #include "plexspaces/actor/message/dead_letter.hpp"
 #include "plexspaces/actor/options.hpp"
 #include "plexspaces/actor/scheduler/watchdog.hpp"
@@ -160,6 +162,10 @@ class Runtime {
   Status refuse_large(ActorId to, detail::Envelope* envelope);                    // from outside; takes it
   Status tell_within(ActorId to, detail::Envelope* envelope, Duration within);    // from outside; takes it
   Status send_and_wait(ActorId to, detail::Envelope* envelope, Duration within);  // takes it
+  /// Sends the message, or, when the mailbox is full, leaves it there to be let in; then `sink` learns it. Takes it.
+  /// @returns what decides whether it is let in or taken back; null: there was room.
+  Result<std::shared_ptr<detail::SendDecision>> send_or_offer(ActorId to, detail::Envelope* envelope,
+                                                              std::unique_ptr<ReplySink> sink);
   Status send(ActorId to, detail::Envelope* envelope);
   void answer_from_external(const detail::Envelope& request, Error error);  // to the actor that has asked
   void send_reply_from_external(detail::Envelope* reply);                   // to an actor; takes it
@@ -186,8 +192,9 @@ class Runtime {
     std::string name_;
   };
 
-  template <class A, class Configure, class... Args>
-  Result<ActorRef<A>> begin_on(detail::Worker& worker, detail::ActorCell* parent, Configure configure, Args&&... args);
+  template <class A, class Configure, class Publish, class... Args>
+  Result<ActorRef<A>> begin_on(detail::Worker& worker, detail::ActorCell* parent, Configure configure, Publish publish,
+                               Args&&... args);
   Status check_running() const;
   Result<detail::ActorCell*> new_external_cell();
   void return_external_cell(detail::ActorCell& cell);
@@ -229,7 +236,7 @@ class Runtime {
   std::vector<MailboxOptions> mailbox_options_;  // of the numbers from 1
 
   std::mutex external_mutex_;
-  detail::ActorCell* external_cells_ = nullptr;
+  detail::FreeCells external_cells_{table_};
   std::size_t next_worker_ = 0;
   std::atomic<std::uint64_t> external_spawned_{0};
 
@@ -273,27 +280,26 @@ Result<ActorRef<A>> Runtime::spawn_on_with(detail::Worker& worker, detail::Actor
   PLX_TRY(mailbox, mailbox_number(options.mailbox));
   if (!options.name.empty()) PLX_TRY_STATUS(reserve_name(options.name, &detail::kTypeTag<A>));
   ReservedName reserved(*this, std::move(options.name));
-  return begin_on<A>(
-      worker, parent,
-      [&](detail::ActorCell& cell) {
-        std::string name = reserved.take();
-        if (!name.empty()) publish_name(name, cell.id());
-        detail::Worker::configure(cell, mailbox, std::move(name));
-      },
-      std::forward<Args>(args)...);
+  auto configure = [&](detail::ActorCell& cell) { detail::Worker::configure(cell, mailbox, reserved.take()); };
+  // Who finds the name may send: after its inbox is open.
+  auto publish = [this](detail::ActorCell& cell) {
+    if (cell.extras != nullptr && !cell.extras->name.empty()) publish_name(cell.extras->name, cell.id());
+  };
+  return begin_on<A>(worker, parent, configure, publish, std::forward<Args>(args)...);
 }
 
 template <class A, class... Args>
 Result<ActorRef<A>> Runtime::spawn_on(detail::Worker& worker, detail::ActorCell* parent, Args&&... args) {
-  return begin_on<A>(worker, parent, [](detail::ActorCell&) {}, std::forward<Args>(args)...);
+  auto nothing = [](detail::ActorCell&) {};
+  return begin_on<A>(worker, parent, nothing, nothing, std::forward<Args>(args)...);
 }
 
-// `configure` is called with the cell before it can be reached.
-template <class A, class Configure, class... Args>
+// `configure` is called with the cell before it can be reached, `publish` when it can be.
+template <class A, class Configure, class Publish, class... Args>
 Result<ActorRef<A>> Runtime::begin_on(detail::Worker& worker, detail::ActorCell* parent, Configure configure,
-                                      Args&&... args) {
+                                      Publish publish, Args&&... args) {
   detail::ActorCell* cell = worker.new_cell();
-  if (cell == nullptr) return fail(Code::kResourceExhausted, "the limit actors_max is reached", "PLX-ACT-0002");
+  if (cell == nullptr) return std::unexpected(detail::too_many_actors_error());
   Actor* actor;
   try {
     actor = detail::construct_actor<A>(&worker, *cell, std::forward<Args>(args)...);
@@ -303,6 +309,7 @@ Result<ActorRef<A>> Runtime::begin_on(detail::Worker& worker, detail::ActorCell*
   }
   configure(*cell);
   worker.start_cell(*cell, actor);
+  publish(*cell);
   ActorId id = cell->id();
   if (parent != nullptr) {
     if (Status linked = worker.adopt_child(*parent, *cell); !linked) {
@@ -359,7 +366,7 @@ Status ActorRef<A>::tell(M&& message) const {
     return worker->tell(id_, envelope);
   }
   Runtime* runtime = Runtime::of(node_);
-  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  if (runtime == nullptr) return std::unexpected(detail::runtime_ended_error());
   return runtime->send(id_, detail::make_envelope(nullptr, std::forward<M>(message), 0));
 }
 
@@ -371,7 +378,7 @@ Status ActorRef<A>::tell(M&& message, Ttl ttl) const {
   if (worker != nullptr && worker->runtime().node_id() == node_)
     return worker->tell_within(id_, detail::make_envelope(&worker->pool(), std::forward<M>(message), 0), ttl.within);
   Runtime* runtime = Runtime::of(node_);
-  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  if (runtime == nullptr) return std::unexpected(detail::runtime_ended_error());
   return runtime->tell_within(id_, detail::make_envelope(nullptr, std::forward<M>(message), 0), ttl.within);
 }
 
@@ -380,7 +387,7 @@ template <class M>
 Status ActorRef<A>::send(M&& message, Duration within) const {
   static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
   Runtime* runtime = Runtime::of(node_);
-  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  if (runtime == nullptr) return std::unexpected(detail::runtime_ended_error());
   return runtime->send_and_wait(id_, detail::make_envelope(nullptr, std::forward<M>(message), 0), within);
 }
 
@@ -390,7 +397,7 @@ Result<ReplyOf<std::remove_cvref_t<M>>> ActorRef<A>::ask(M&& message, Duration w
   using Message = std::remove_cvref_t<M>;
   static_assert(A::template kHandles<Message>, "this actor does not handle this message");
   Runtime* runtime = Runtime::of(node_);
-  if (runtime == nullptr) return fail(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
+  if (runtime == nullptr) return std::unexpected(detail::runtime_ended_error());
   auto send = [runtime, id = id_](detail::Envelope* envelope) { static_cast<void>(runtime->send(id, envelope)); };
   PLX_TRY(answer, runtime->ask_and_wait(send, detail::make_envelope(nullptr, std::forward<M>(message), 0), within));
   return answer.template take<ReplyOf<Message>>();

@@ -10,6 +10,7 @@
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/actor_id.hpp"
 #include "plexspaces/actor/lifecycle/exit_links.hpp"
+#include "plexspaces/actor/mailbox/backlog.hpp"
 #include "plexspaces/actor/mailbox/mailbox_state.hpp"
 #include "plexspaces/actor/message/envelope.hpp"
 #include "plexspaces/actor/scheduler/actor_timers.hpp"
@@ -33,6 +34,7 @@ struct Extras {
   std::unique_ptr<MailboxState> mailbox;  // of an actor with a mailbox that is not like all others
   std::unique_ptr<ActorTimers> timers;    // of an actor with timers
   std::unique_ptr<IdleTimer> idle;        // of an actor with an idle timeout
+  Backlog backlog;                        // with kBacklog
 };
 
 /// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may
@@ -62,13 +64,13 @@ struct Extras {
 ///    there, which reads `home` after it has cleared wake_pending; one that meets the cell on its way (kInTransit) is
 ///    the adopter's look, once wake_home() has looked again.
 ///  - The fields of the home worker need no atomics: migrate() and adopt_later() publish them by the compare-and-swap
-///  on the
-///    new home's adopted list, which take_cross_worker() acquires.
+///    on the new home's adopted list, which take_cross_worker() acquires.
 ///  - generation. A stale message may slip in when the actor ends between the look and the push; what decides is the
 ///    drain, which compares target_generation with what its own worker has written.
-///  - foreign, queued, queued_units, mailbox. Counts for the bounds: each addition is taken back by whoever takes the
-///    envelope, so none is lost, and the order of them is nobody's business. The number in `mailbox` is published after
-///    the entry that it names.
+///  - cross_worker, queued, queued_units, mailbox. Counts for the bounds, which hold for their sum: each addition is taken
+///    back by whoever takes the envelope, so none is lost. While the home worker takes over what came, up to kBacklogStep
+///    messages are in neither count: a mailbox may hold so many more, and never refuses what has room. The number in
+///    `mailbox` is published after the entry that it names.
 struct alignas(128) ActorCell {
   // The home worker's, but for inbox, generation and home, which others read.
   Actor* actor = nullptr;
@@ -104,7 +106,7 @@ struct alignas(128) ActorCell {
     kStopping = 4,           // ends after this turn
     kInline = 8,             // the actor is in `small`
     kHeap = 16,              // the actor's memory is not a pool's
-    kExternal = 32,          // made outside every worker, and returned there
+    kBacklog = 32,           // Extras::backlog comes before what the inbox holds
     kExiting = 64,           // beside kStopping: ends also when a turn is open
     kStartHook = 128,        // on_start() is still to run
     kStopHook = 2048,        // on_stop() is still to run
@@ -121,6 +123,8 @@ struct alignas(128) ActorCell {
 };
 static_assert(sizeof(ActorCell) == 128);
 
+extern const MessageInfo kSendMessage;
+
 inline ExitLinks* lists_of(const ActorCell& cell) {
   return cell.extras == nullptr ? nullptr : cell.extras->exits.get();
 }
@@ -128,6 +132,14 @@ inline ExitLinks* lists_of(const ActorCell& cell) {
 // 2^30 messages, and units for 2^40 bytes.
 inline constexpr std::uint64_t kCrossWorkerMessage = std::uint64_t{1} << 34;
 inline constexpr std::uint64_t kCrossWorkerUnitsMask = kCrossWorkerMessage - 1;
+
+/// What an envelope counts for while it is in an inbox. What the runtime owes an actor is bound elsewhere; a message that
+/// waits for room counts.
+inline std::uint64_t cross_worker_charge(const Envelope& envelope) {
+  if (envelope.is(Envelope::kSystem) && envelope.type != &kSendMessage) return 0;
+  return kCrossWorkerMessage + envelope.charge;
+}
+
 inline constexpr std::uint32_t kMailboxMessagesMax = 1u << 29;  // no larger limit is kept: the counts must not run over
 
 }  // namespace plexspaces::detail

@@ -19,8 +19,9 @@ std::atomic<ActorCell*>* map_entries(std::size_t entries) {
 
 }  // namespace
 
-CellTable::CellTable(std::size_t cells_max)
-    : chunks_max_(std::min((cells_max + kChunkCells - 1) / kChunkCells, kChunksMax)),
+CellTable::CellTable(std::size_t cells_max, std::size_t holders)
+    : batches_max_(std::min((cells_max + kBatchCells - 1) / kBatchCells + 2 * holders,
+                            kChunksMax * (kChunkCells / kBatchCells))),
       chunks_(map_entries(kChunksMax)) {}
 
 void CellTable::Unmap::operator()(void* memory) const {
@@ -32,29 +33,35 @@ CellTable::~CellTable() {
     ::operator delete(chunks_[i].load(std::memory_order_relaxed), std::align_val_t(alignof(ActorCell)));
 }
 
-void CellTable::give_chunk(ActorCell* cells) {
+void CellTable::give_batch(ActorCell* cells) {
   std::lock_guard lock(mutex_);
-  free_chunks_.push_back(cells);
+  free_batches_.push_back(cells);
 }
 
-ActorCell* CellTable::take_chunk() {
+ActorCell* CellTable::take_batch() {
   std::lock_guard lock(mutex_);
-  if (!free_chunks_.empty()) {
-    ActorCell* chunk = free_chunks_.back();
-    free_chunks_.pop_back();
-    return chunk;
+  if (!free_batches_.empty()) {
+    ActorCell* batch = free_batches_.back();
+    free_batches_.pop_back();
+    return batch;
   }
-  if (chunk_count_ == chunks_max_) return nullptr;
+  if (batch_count_ == batches_max_) return nullptr;
+  constexpr std::size_t kBatchesPerChunk = kChunkCells / kBatchCells;
+  if (batch_count_ % kBatchesPerChunk == 0) add_chunk();
+  ActorCell* cells = chunks_[chunk_count_ - 1].load(std::memory_order_relaxed);
+  return cells + batch_count_++ % kBatchesPerChunk * kBatchCells;
+}
+
+void CellTable::add_chunk() {
   auto* cells =
       static_cast<ActorCell*>(::operator new(sizeof(ActorCell) * kChunkCells, std::align_val_t(alignof(ActorCell))));
   for (std::size_t i = 0; i < kChunkCells; ++i) {
     ActorCell* cell = ::new (cells + i) ActorCell;
     cell->slot = static_cast<std::uint32_t>(chunk_count_ << kChunkBits | i);
-    cell->run_next = i + 1 < kChunkCells ? cells + i + 1 : nullptr;
+    cell->run_next = (i + 1) % kBatchCells != 0 ? cells + i + 1 : nullptr;
   }
-  // release: cell() of another thread must see the cells constructed.
+  // release: find() of another thread must see the cells constructed.
   chunks_[chunk_count_++].store(cells, std::memory_order_release);
-  return cells;
 }
 
 }  // namespace plexspaces::detail

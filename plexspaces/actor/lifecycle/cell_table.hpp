@@ -12,15 +12,18 @@
 
 namespace plexspaces::detail {
 
-/// Chunks of cells that never move and are never freed before the runtime. Threads: any.
+/// Cells never move, and their memory is not freed before the runtime ends. Free ones are handed out and taken back by
+/// the batch: see FreeCells. Threads: any.
 class CellTable {
  public:
-  explicit CellTable(std::size_t cells_max);
+  /// For `cells_max` cells in use beside what `holders` keep for themselves: 2 batches each.
+  CellTable(std::size_t cells_max, std::size_t holders);
   CellTable(const CellTable&) = delete;
   ~CellTable();
 
   static constexpr std::size_t kChunkBits = 12;
-  static constexpr std::size_t kChunkCells = std::size_t{1} << kChunkBits;
+  static constexpr std::size_t kChunkCells = std::size_t{1} << kChunkBits;  // allocated together
+  static constexpr std::size_t kBatchCells = 256;                           // handed over together
 
   /// @returns the cell, or null for a slot that was never used: references are fields of messages, so any may come.
   ActorCell* find(std::uint32_t slot) const {
@@ -28,10 +31,10 @@ class CellTable {
     return cells == nullptr ? nullptr : &cells[slot & (kChunkCells - 1)];
   }
 
-  /// @returns kChunkCells free cells, linked by run_next; null when cells_max is reached.
-  ActorCell* take_chunk();
-  /// Takes kChunkCells free cells back, linked by run_next.
-  void give_chunk(ActorCell* cells);
+  /// @returns kBatchCells free cells, linked by run_next; null: all are in use.
+  ActorCell* take_batch();
+  /// Takes kBatchCells free cells back, linked by run_next.
+  void give_batch(ActorCell* cells);
 
   /// Calls `visit` for every cell. Only while nothing else uses the table.
   template <class F>
@@ -46,12 +49,15 @@ class CellTable {
     void operator()(void* memory) const;
   };
 
-  const std::size_t chunks_max_;
+  void add_chunk();
+
+  const std::size_t batches_max_;
   // An entry for each slot that a reference can name, so that find() needs no bound. Mapped, as the system then gives
   // zeroed pages only when they are touched: of these 8 MB, those of the chunks in use.
   std::unique_ptr<std::atomic<ActorCell*>[], Unmap> chunks_;
   std::size_t chunk_count_ = 0;
-  std::vector<ActorCell*> free_chunks_;
+  std::size_t batch_count_ = 0;  // that were ever handed out
+  std::vector<ActorCell*> free_batches_;
   std::mutex mutex_;
 };
 

@@ -1,4 +1,5 @@
 // How a worker starts and ends actors.
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
@@ -19,30 +20,9 @@ Extras& Worker::extras(ActorCell& cell) {
   return *cell.extras;
 }
 
-ActorCell* Worker::new_cell() {
-  if (free_cells_ == nullptr) {
-    free_cells_ = table_.take_chunk();
-    free_cell_count_ = free_cells_ == nullptr ? 0 : CellTable::kChunkCells;
-  }
-  ActorCell* cell = free_cells_;
-  if (cell == nullptr) return nullptr;
-  free_cells_ = cell->run_next;
-  --free_cell_count_;
-  return cell;
-}
-
-// Cells go between workers by the chunk: one may start actors that all end on another.
 void Worker::return_cell(ActorCell& cell) {
   cell.flags = 0;
-  if (++free_cell_count_ > 2 * CellTable::kChunkCells) {
-    ActorCell* last = free_cells_;
-    for (std::size_t i = 1; i < CellTable::kChunkCells; ++i) last = last->run_next;
-    ActorCell* given = std::exchange(free_cells_, std::exchange(last->run_next, nullptr));
-    table_.give_chunk(given);
-    free_cell_count_ -= CellTable::kChunkCells;
-  }
-  cell.run_next = free_cells_;
-  free_cells_ = &cell;
+  free_cells_.give(cell);
 }
 
 void* Worker::allocate_actor(Worker* worker, ActorCell& cell, std::size_t bytes, std::size_t align) {
@@ -114,21 +94,9 @@ void Worker::end(ActorCell& cell) {
     std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
     word = cell.inbox.exchange(ActorCell::closed(), std::memory_order_acq_rel);
   }
-  if (ActorCell::is_list(word)) {
-    std::uint64_t drained = 0;
-    Envelope* oldest = nullptr;
-    while (word != nullptr) {
-      Envelope* next = std::exchange(word->next, oldest);
-      drained += kCrossWorkerMessage + word->charge;
-      oldest = std::exchange(word, next);
-    }
-    cell.cross_worker.fetch_sub(drained, std::memory_order_relaxed);
-    while (oldest != nullptr) {
-      Envelope* next = oldest->next;
-      append(cell, oldest);
-      oldest = next;
-    }
-  }
+  Remains remains{&cell, id, nullptr, {}, {}};
+  if (ActorCell::is_list(word)) remains.inbox.add(word);
+  if ((cell.flags & ActorCell::kBacklog) != 0) remains.backlog = std::exchange(cell.extras->backlog, {});
   // Before the actor counts as ended: who sees that may use the name.
   if (cell.extras != nullptr && !cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
   std::uint32_t next_generation = id.generation + 1 == 0 ? 1 : id.generation + 1;
@@ -136,7 +104,7 @@ void Worker::end(ActorCell& cell) {
   cell.home.store(ActorCell::kNobody, std::memory_order_release);
 
   drop_open_turn(cell);
-  Envelope* queued = std::exchange(cell.head, nullptr);
+  remains.queued = std::exchange(cell.head, nullptr);
   cell.tail = nullptr;
   cell.queued.store(0, std::memory_order_relaxed);
   cell.queued_units.store(0, std::memory_order_relaxed);
@@ -158,20 +126,48 @@ void Worker::end(ActorCell& cell) {
     std::exchange(cell.actor, nullptr)->~Actor();
     free_actor_memory(this, cell);
   }
-  bool outside = (cell.flags & ActorCell::kExternal) != 0;
   cell.flags = 0;
-  if (outside)
-    runtime_.return_external_cell(cell);
-  else
-    return_cell(cell);
   WorkerCounters::add(counters_.ended);
-
-  if (activation != nullptr && activation->again_) static_cast<void>(runtime_.activate(activation->key()));
-  if (exits != nullptr) {
-    if (activation != nullptr && activation->failure_)
-      exits->reason = ExitReason::error(activation->failure_->message());
-    announce_end(id, *exits);
+  if (activation != nullptr) {
+    Envelope* queued = remains.take_all();
+    free_cells_.give(cell);
+    return end_activation(*activation, exits.get(), orders, queued);
   }
+  if (remains.is_empty()) [[likely]]
+    free_cells_.give(cell);
+  if (exits != nullptr) announce_end(id, *exits);
+  drop_orders(orders);
+  if (!remains.is_empty()) {
+    std::size_t most = kBuriedPerBatch;
+    if (!bury(remains, most)) remains_.push_back(remains);
+  }
+  if (mailbox != nullptr) end_mailbox(*mailbox, id);
+}
+
+// What waited goes to the next activation, unless this one could not be.
+void Worker::end_activation(Activation& activation, ExitLinks* exits, Envelope* orders, Envelope* queued) {
+  if (activation.again_) static_cast<void>(runtime_.activate(activation.key()));
+  if (exits != nullptr) {
+    if (activation.failure_) exits->reason = ExitReason::error(activation.failure_->message());
+    announce_end(activation.id(), *exits);
+  }
+  drop_orders(orders);
+  while (queued != nullptr) {
+    Envelope* next = queued->next;
+    if (is_peer_message(*queued) || is_internal_user_message(*queued))
+      bury(queued, activation.id());
+    else if (activation.failure_)
+      answer_or_drop(queued, *activation.failure_);
+    else if (queued->is(Envelope::kKeyed))
+      static_cast<void>(runtime_.deliver(queued));
+    else
+      bury(queued, activation.id());
+    queued = next;
+  }
+}
+
+// Of the system lane.
+void Worker::drop_orders(Envelope* orders) {
   while (orders != nullptr) {
     Envelope* next = orders->next;
     if (is_peer_message(*orders))
@@ -180,21 +176,38 @@ void Worker::end(ActorCell& cell) {
       destroy_envelope(&pool_, orders);
     orders = next;
   }
-  while (queued != nullptr) {
-    Envelope* next = queued->next;
-    if (is_peer_message(*queued))
-      refuse_system_message(queued);
-    else if (is_internal_user_message(*queued))
-      destroy_envelope(&pool_, queued);
-    else if (activation != nullptr && activation->failure_)
-      answer_or_drop(queued, *activation->failure_);
-    else if (activation != nullptr && queued->is(Envelope::kKeyed))
-      static_cast<void>(runtime_.deliver(queued));
-    else
-      dead_letter(runtime_, this, queued, DeadLetterReason::kStopped, id);
-    queued = next;
+}
+
+// A message for an actor that has ended.
+void Worker::bury(Envelope* message, ActorId of) {
+  if (is_peer_message(*message))
+    refuse_system_message(message);
+  else if (is_internal_user_message(*message))
+    destroy_envelope(&pool_, message);
+  else
+    dead_letter(runtime_, this, message, DeadLetterReason::kStopped, of);
+}
+
+// Buries about `most` messages, and takes from that what it does. @returns whether nothing is left; then the cell is
+// free.
+bool Worker::bury(Remains& remains, std::size_t& most) {
+  while (most > 0 && !remains.is_empty()) {
+    Envelope* message = remains.next_part();
+    if (message == nullptr) most -= std::min(most, kBacklogStep);
+    for (; message != nullptr && most > 0; --most) bury(std::exchange(message, message->next), remains.of);
+    remains.queued = message;
   }
-  if (mailbox != nullptr) end_mailbox(*mailbox, id);
+  if (!remains.is_empty()) return false;
+  free_cells_.give(*remains.cell);
+  return true;
+}
+
+void Worker::bury_remains(std::size_t most) {
+  while (!remains_.empty() && most > 0) {
+    Remains remains = remains_.back();
+    remains_.pop_back();
+    if (!bury(remains, most)) remains_.push_back(remains);
+  }
 }
 
 void Worker::answer_or_drop(Envelope* request, const Error& error) {

@@ -70,7 +70,7 @@ void Worker::note_message(ActorCell& cell) {
 // The timer has fired. @returns whether it was too early; then it is armed again.
 bool Worker::was_active(ActorCell& cell, ActorTimer& timer) {
   IdleTimer& idle = *cell.extras->idle;
-  bool busy = (cell.flags & ActorCell::kWaiting) != 0 || cell.head != nullptr ||
+  bool busy = (cell.flags & (ActorCell::kWaiting | ActorCell::kBacklog)) != 0 || cell.head != nullptr ||
               ActorCell::is_list(cell.inbox.load(std::memory_order_relaxed));
   if (busy) idle.last = now_;
   TimePoint due = saturating_add(idle.last, idle.after);

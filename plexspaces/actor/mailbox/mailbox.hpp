@@ -38,6 +38,8 @@ enum class Priority : std::uint8_t {
 };
 inline constexpr std::size_t kPriorities = 3;
 inline constexpr std::size_t kHigherInARowMax = 16;  // messages
+/// Messages of Context::continue_with() that wait at one actor, beside as many as its stash may hold.
+inline constexpr std::size_t kContinuationsMax = 1'000;
 
 /// Who decides the level of a message: its type, or a function of it; kNormal without a rule. The later rule for a type
 /// counts.
@@ -91,10 +93,10 @@ class Priorities {
 
 /// The mailbox of one actor. A limit of 0 is that of the runtime (RuntimeOptions).
 ///
-/// Senders of the actor's worker are held to the limits exactly. What comes from other workers and threads is held to
-/// them too, but counted apart while it is under way, so that together a mailbox may hold up to twice its limits, and
-/// three times with kDropOldest. Down, Exited and timers are not held to them: links_max, monitors_max and timers_max
-/// bound those.
+/// The limits hold for all senders together, whatever worker or thread they are on: nothing that has room is refused, and
+/// while the actor's worker takes over what others sent, up to 1,024 messages more may come in. With kDropOldest those of
+/// other workers are dropped only from twice the limits on, so such a mailbox may hold three times its limits while its
+/// actor is in a turn. Down, Exited and timers are not held to them: links_max, monitors_max and timers_max bound those.
 struct MailboxOptions {
   std::uint32_t messages_max = 0;
   std::uint64_t bytes_max = 0;

@@ -191,14 +191,17 @@ Envelope* Worker::take_own(ActorCell& cell) {
 
 bool Worker::fits(const ActorCell& cell, const Envelope& envelope) const {
   const MailboxKind& kind = kind_of(cell);
-  return cell.queued.load(std::memory_order_relaxed) < kind.messages_max &&
-         cell.queued_units.load(std::memory_order_relaxed) + std::uint64_t{envelope.charge} <= kind.units_max;
+  std::uint64_t coming = cell.cross_worker.load(std::memory_order_relaxed);
+  return cell.queued.load(std::memory_order_relaxed) + coming / kCrossWorkerMessage < kind.messages_max &&
+         cell.queued_units.load(std::memory_order_relaxed) + (coming & kCrossWorkerUnitsMask) + envelope.charge <=
+             kind.units_max;
 }
 
 Sent Worker::push_own(ActorCell& cell, Envelope* envelope) {
   if ((cell.flags & ActorCell::kStopping) != 0) return Sent::kGone;
   // What is on its way may be in the hands of trim_inbox(): FIFO, see ActorCell.
   if (kind_of(cell).overflow == Overflow::kDropOldest) drain(cell);
+  if ((cell.flags & ActorCell::kBacklog) != 0) return send_cross_worker(cell, cell.id(), envelope);
   // What waits for room has come before.
   let_in(cell);
   const MailboxKind& kind = kind_of(cell);
@@ -243,12 +246,6 @@ void Worker::drop_oldest(ActorCell& cell) {
 std::unique_lock<std::mutex> Worker::lock_out_trimming(const ActorCell& cell) {
   if ((cell.flags & ActorCell::kOwnMailbox) == 0 || kind_of(cell).overflow != Overflow::kDropOldest) return {};
   return std::unique_lock(runtime_.trim_mutexes_[cell.slot % runtime_.trim_mutexes_.size()]);
-}
-
-// The list in the inbox, oldest first; null: none.
-Envelope* Worker::take_own_inbox(ActorCell& cell) {
-  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
-  return ActorCell::is_list(cell.inbox.load(std::memory_order_relaxed)) ? take_inbox(cell) : nullptr;
 }
 
 void Worker::trim_inbox(Runtime& runtime, ActorCell& cell, ActorId to, const MailboxKind& kind) {
@@ -325,10 +322,10 @@ bool Worker::begin_send(SendWait& wait, const Context& context, NodeId node, Act
     dead_letter(runtime_, this, envelope, reason, to);
     return false;
   };
+  if (node != node_id_) return begin_send_elsewhere(wait, context, node, to, envelope, within);
   envelope->set_sender(cell.id());
   if (request_ != nullptr) inherit_request(*envelope, *request_);
-  if (!to || node != runtime_.node_id() || table_.find(to.slot) == nullptr)
-    return refuse(DeadLetterReason::kNoActor, gone_error());
+  if (!to || table_.find(to.slot) == nullptr) return refuse(DeadLetterReason::kNoActor, gone_error());
   if (envelope->charge > runtime_.message_units_max())
     return refuse(DeadLetterReason::kTooLarge, too_large_error(envelope->bytes(), options_));
   if (recorder_ != nullptr) {
@@ -467,11 +464,13 @@ void Worker::unstash_all(Context& context) {
     running = state->stash.back();
     state->stash.pop_back();
   }
+  bool own = (cell.flags & ActorCell::kOwnMailbox) != 0;
+  Envelope* behind_urgent = own ? front_of(cell, 0) : nullptr;
   for (std::size_t i = state->stash.size(); i-- > 0;) {
     Envelope* message = state->stash[i].restored();
-    if ((cell.flags & ActorCell::kOwnMailbox) != 0) {
+    if (own) {
       std::size_t level = level_of(cell, *message);
-      insert_own(cell, level, message, front_of(cell, level));
+      insert_own(cell, level, message, level == 0 ? behind_urgent : front_of(cell, level));
     } else {
       prepend_any(cell, message);
     }

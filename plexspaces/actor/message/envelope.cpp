@@ -8,6 +8,11 @@ namespace plexspaces {
 
 namespace detail {
 
+void Envelope::ask_for(std::unique_ptr<ReplySink> sink) {
+  flags |= kAsk | kSink;
+  sender = reinterpret_cast<std::uint64_t>(sink.release());
+}
+
 Envelope* make_keyed_envelope(BlockPool* pool, const MessageInfo& type, Delivery delivery) {
   Envelope* envelope = allocate_envelope(pool, type.value->size, Envelope::kKeyed | Envelope::kWide);
   envelope->type = &type;
@@ -36,6 +41,7 @@ CallContext* copy_context(BlockPool* pool, const CallContext* context) {
   copy->deadline = context->deadline;
   copy->until_handled = context->until_handled;
   copy->caller = context->caller;
+  copy->node = context->node;
   copy->request = context->request;
   copy->parent = copy_context(pool, context->parent);
   return copy;
@@ -65,8 +71,7 @@ void answer_external(Envelope* request, Error error) {
   if (!request->is(Envelope::kSink)) return;
   std::unique_ptr<ReplySink> sink(request->sink());
   request->flags &= ~(Envelope::kSink | Envelope::kAsk);
-  Envelope* reply = allocate_envelope(nullptr, sizeof(Error), Envelope::kReply | Envelope::kFailed);
-  reply->type = request->type;
+  Envelope* reply = allocate_reply(nullptr, request->type, 0, request->correlation(), sizeof(Error), Envelope::kFailed);
   ::new (reply->payload()) Error(std::move(error));
   sink->deliver(Answer(EnvelopePtr(reply)));
 }

@@ -98,6 +98,8 @@ struct alignas(64) Envelope {
   ActorId sender_id() const { return std::bit_cast<ActorId>(sender); }
   void set_sender(ActorId id) { sender = std::bit_cast<std::uint64_t>(id); }
   ReplySink* sink() const { return reinterpret_cast<ReplySink*>(sender); }
+  /// Makes it an ask, whose answer goes to `sink`. Of a message without a sender.
+  void ask_for(std::unique_ptr<ReplySink> sink);
   Delivery* delivery() const { return reinterpret_cast<Delivery*>(extension); }
   std::uint64_t correlation() const { return is(kKeyed) ? delivery()->correlation : extension; }
 };
@@ -224,6 +226,8 @@ class Answer {
   const ValueType& type() const { return *envelope_->type->reply; }
   const void* value() const { return envelope_->payload(); }
 
+  /// Gives up the envelope.
+  detail::EnvelopePtr release() && { return std::move(envelope_); }
   /// @returns the value moved out, or the error. `R` must be the reply type of the message that was sent.
   template <class R>
   Result<R> take() {

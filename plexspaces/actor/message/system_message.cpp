@@ -68,6 +68,13 @@ Envelope* make_send_message(BlockPool* pool, SendOffer offer) {
   return envelope;
 }
 
+bool goes_to_system_lane(const Envelope& envelope) {
+  if (!envelope.is(Envelope::kSystem)) return false;
+  if (envelope.is(Envelope::kReply)) return true;
+  if (envelope.type == &kExitMessage) return const_cast<Envelope&>(envelope).payload_as<ExitSignal>().kill;
+  return envelope.type != &kSendMessage && envelope.type != &message_info<Down>();
+}
+
 bool is_peer_message(const Envelope& envelope) {
   if (!envelope.is(Envelope::kSystem) || envelope.is(Envelope::kReply)) return false;
   const MessageInfo* type = envelope.type;

@@ -53,6 +53,8 @@ Envelope* make_exit_message(BlockPool* pool, ExitSignal signal);
 Envelope* make_parent_exit_message(BlockPool* pool, ExitReason reason);
 Envelope* make_send_message(BlockPool* pool, SendOffer offer);  // an ask, without its asker
 
+/// Whether it is handled before user messages, wherever it stands among them when it arrives.
+bool goes_to_system_lane(const Envelope& envelope);
 /// Whether it is an order of another actor, who must learn when it finds nobody.
 bool is_peer_message(const Envelope& envelope);
 /// Whether it is an order of the user lane, or a behaviour's message to itself, which is one to everybody else.

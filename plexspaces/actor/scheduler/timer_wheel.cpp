@@ -25,13 +25,22 @@ void unlink(Timer& timer) {
   timer.previous = timer.next = nullptr;
 }
 
+// Everything in `from` goes to the end of `list`.
+void splice(Timer& list, Timer& from) {
+  if (from.next == &from) return;
+  list.previous->next = from.next;
+  from.next->previous = list.previous;
+  from.previous->next = &list;
+  list.previous = from.previous;
+  make_empty(from);
+}
+
 }  // namespace
 
 TimerWheel::TimerWheel(TimePoint now) : tick_(static_cast<std::uint64_t>(now.time_since_epoch().count()) >> kTickBits) {
   for (Level& level : levels_)
     for (Timer& head : level.slots) make_empty(head);
-  make_empty(next_);
-  make_empty(unsettled_);
+  for (Timer* head : {&next_, &unsettled_, &spread_, &due_}) make_empty(*head);
 }
 
 std::uint64_t TimerWheel::tick_after(TimePoint time) {
@@ -93,14 +102,8 @@ void TimerWheel::cancel(Timer& timer) {
 }
 
 void TimerWheel::take_slot(int level, std::size_t slot, Timer& list) {
-  Timer& head = levels_[level].slots[slot];
   levels_[level].occupied[slot / 64] &= ~(std::uint64_t{1} << slot % 64);
-  if (head.next == &head) return;
-  list.previous->next = head.next;
-  head.next->previous = list.previous;
-  head.previous->next = &list;
-  list.previous = head.previous;
-  make_empty(head);
+  splice(list, levels_[level].slots[slot]);
 }
 
 // The first tick after tick_ at which a slot of some level comes up that has its bit set.
@@ -122,50 +125,53 @@ std::uint64_t TimerWheel::next_tick() const {
   return best;
 }
 
-void TimerWheel::advance(TimePoint now, void* worker) {
-  std::uint64_t target = static_cast<std::uint64_t>(now.time_since_epoch().count()) >> kTickBits;
-  Timer due;
-  make_empty(due);
-  while (next_.next != &next_) {
-    Timer& timer = *next_.next;
+// Puts timers of higher levels where they belong now that tick_ has come. @returns whether all are.
+bool TimerWheel::spread() {
+  for (std::size_t n = 0; spread_.next != &spread_; ++n) {
+    if (n == kSpreadMax) return false;
+    Timer& timer = *spread_.next;
     unlink(timer);
-    append(due, timer);
+    if (timer.tick <= tick_)
+      append(due_, timer);
+    else
+      insert(timer);
   }
+  take_slot(0, tick_ % kSlots, due_);
+  return true;
+}
+
+void TimerWheel::advance(TimePoint now) {
+  std::uint64_t target = static_cast<std::uint64_t>(now.time_since_epoch().count()) >> kTickBits;
+  splice(due_, next_);
+  if (spread_.next != &spread_ && !spread()) return;
   while (tick_ < target) {
     std::uint64_t tick = size_ == 0 ? kNoTick : next_tick();
     if (tick > target) {
       tick_ = target;
       break;
     }
-    // Spread the higher levels' slots that begin at this tick, highest first, then collect the tick itself.
+    // The higher levels' slots that begin at this tick, highest first, then the tick itself.
     tick_ = tick;
     for (int level = kLevels - 1; level > 0; --level) {
-      if (tick % (std::uint64_t{1} << (kSlotBits * level)) != 0) continue;
-      Timer spread;
-      make_empty(spread);
-      take_slot(level, (tick >> (kSlotBits * level)) % kSlots, spread);
-      while (spread.next != &spread) {
-        Timer& timer = *spread.next;
-        unlink(timer);
-        if (timer.tick <= tick)
-          append(due, timer);
-        else
-          insert(timer);
-      }
+      if (tick % (std::uint64_t{1} << (kSlotBits * level)) == 0)
+        take_slot(level, (tick >> (kSlotBits * level)) % kSlots, spread_);
     }
-    take_slot(0, tick % kSlots, due);
+    if (!spread()) return;
   }
-  while (due.next != &due) {
-    Timer& timer = *due.next;
-    unlink(timer);
-    --size_;
-    timer.fire(timer, worker);
-  }
+}
+
+bool TimerWheel::fire_next(void* worker) {
+  if (due_.next == &due_) return false;
+  Timer& timer = *due_.next;
+  unlink(timer);
+  --size_;
+  timer.fire(timer, worker);
+  return true;
 }
 
 TimePoint TimerWheel::next_due() const {
   if (size_ == 0) return kNever;
-  if (next_.next != &next_) return TimePoint::min();
+  if (next_.next != &next_ || due_.next != &due_ || spread_.next != &spread_) return TimePoint::min();
   std::uint64_t tick = next_tick();
   if (tick == kNoTick) return kNever;
   return TimePoint(Duration(static_cast<Duration::rep>(tick << kTickBits)));

@@ -26,7 +26,8 @@ struct Timer {
 ///     level 1   256 slots of 256 ticks ...  4 levels reach 52 days; later timers wait in the last slot and go round
 ///     again
 ///
-/// A timer never fires before its deadline and, when advance() is called in time, at most one tick after it.
+/// A timer never fires before its deadline and, when advance() and fire_next() are called in time, at most one tick
+/// after it. Each call has a bound, so that many timers of one time do not hold up what else the worker has to do.
 /// Threads: one at a time. Timers still armed are forgotten, not fired, when it is destroyed.
 class TimerWheel {
  public:
@@ -46,10 +47,14 @@ class TimerWheel {
   std::optional<TimePoint> fires_at(const Timer& timer) const;
   /// After it returns the timer does not fire. A timer that is not armed is left alone.
   void cancel(Timer& timer);
-  /// Fires what is due at `now`, in order of deadline by tick. Timers armed meanwhile fire in a later call.
-  void advance(TimePoint now, void* worker);
-  /// When advance() has something to do next: a due timer or a slot to spread; kNever without timers, TimePoint::min()
-  /// with one of arm_next().
+  /// Finds what is due at `now`. Takes at most kSpreadMax timers to another level: then it is not at `now` yet, and the
+  /// next call goes on.
+  void advance(TimePoint now);
+  /// Fires the next timer of those that are due, in order of deadline by tick. Timers armed meanwhile are due after a
+  /// later advance(). @returns false: none is due.
+  bool fire_next(void* worker);
+  /// When there is something to do next: a due timer or a slot to spread; kNever without timers, TimePoint::min() when
+  /// it is now.
   TimePoint next_due() const;
   std::size_t size() const { return size_; }
   /// When a timer for `deadline` fires, if advance() is called in time: at the next tick.
@@ -62,6 +67,7 @@ class TimerWheel {
   static constexpr int kSlotBits = 8;
   static constexpr std::size_t kSlots = 1 << kSlotBits;
   static constexpr int kLevels = 4;
+  static constexpr std::size_t kSpreadMax = 4'096;
   static constexpr std::uint64_t kUnsettled = std::uint64_t{1} << 63;  // above every tick
 
   struct Level {
@@ -72,10 +78,13 @@ class TimerWheel {
   static std::uint64_t tick_after(TimePoint time);
   void insert(Timer& timer);
   void take_slot(int level, std::size_t slot, Timer& list);
+  bool spread();
   std::uint64_t next_tick() const;
 
   std::array<Level, kLevels> levels_;
   Timer next_;          // list heads
+  Timer spread_;        // of higher levels' slots that begin at tick_, still to be put into theirs
+  Timer due_;
   Timer unsettled_;     // their `tick` is kUnsettled plus the nanoseconds of `within`
   std::uint64_t tick_;  // everything up to this tick has fired
   std::size_t size_ = 0;

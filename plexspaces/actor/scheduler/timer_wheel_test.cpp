@@ -1,5 +1,6 @@
 #include "plexspaces/actor/scheduler/timer_wheel.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -25,6 +26,11 @@ struct TestTimer : Timer {
   }
 };
 
+void fire_all(TimerWheel& wheel, TimePoint now) {
+  wheel.advance(now);
+  while (wheel.fire_next(nullptr)) continue;
+}
+
 TEST(TimerWheelTest, FiresEachTimerOnceNotBeforeItsDeadlineAndAtMostATickAfterIt) {
   EXPECT_TRUE(rc::check([] {
     TimePoint now{Duration(*rc::gen::inRange<std::int64_t>(0, std::int64_t{1} << 50))};
@@ -42,7 +48,7 @@ TEST(TimerWheelTest, FiresEachTimerOnceNotBeforeItsDeadlineAndAtMostATickAfterIt
     while (wheel.size() > 0) {
       RC_ASSERT(wheel.next_due() > now);
       now = wheel.next_due();
-      wheel.advance(now, nullptr);
+      fire_all(wheel, now);
     }
     for (const auto& timer : timers) {
       RC_ASSERT(timer->fired.has_value());
@@ -63,7 +69,7 @@ TEST(TimerWheelTest, ACancelledTimerDoesNotFire) {
   wheel.cancel(cancelled);
   wheel.cancel(cancelled);
   now += 10s;
-  wheel.advance(now, nullptr);
+  fire_all(wheel, now);
   EXPECT_TRUE(kept.fired);
   EXPECT_FALSE(cancelled.fired);
   EXPECT_EQ(wheel.size(), 0u);
@@ -76,11 +82,72 @@ TEST(TimerWheelTest, ArmingAgainReplacesTheDeadline) {
   wheel.arm(timer, now + 1s);
   wheel.arm(timer, now + 1min);
   now += 30s;
-  wheel.advance(now, nullptr);
+  fire_all(wheel, now);
   EXPECT_FALSE(timer.fired);
   now += 31s;
-  wheel.advance(now, nullptr);
+  fire_all(wheel, now);
   EXPECT_TRUE(timer.fired);
+}
+
+TEST(TimerWheelTest, NoCallTakesLongerForManyTimersOfOneTime) {
+  constexpr std::size_t kTimers = 20'000;
+  TimePoint now{1h};
+  TimerWheel wheel(now);
+  std::vector<std::unique_ptr<TestTimer>> timers;
+  for (std::size_t i = 0; i < kTimers; ++i) {
+    timers.push_back(std::make_unique<TestTimer>(now));
+    wheel.arm(*timers.back(), now + 10s);  // in a slot of a higher level
+  }
+  TimePoint deadline = now + 10s;
+  now = wheel.next_due();  // when that slot begins
+  ASSERT_LT(now, deadline);
+  std::size_t calls = 0;
+  for (; wheel.next_due() <= now; ++calls) wheel.advance(now);
+  EXPECT_GE(calls, 5u) << "the slot is taken to the lowest level in parts";
+  EXPECT_FALSE(wheel.fire_next(nullptr));
+  TestTimer late(now);
+  wheel.arm(late, deadline + 1s);
+  now = deadline + kTick;
+  wheel.advance(now);
+  EXPECT_TRUE(wheel.fire_next(nullptr));
+  EXPECT_EQ(std::ranges::count_if(timers, [](const auto& timer) { return timer->fired.has_value(); }), 1);
+  EXPECT_TRUE(timers.front()->fired) << "the one that was armed first";
+  EXPECT_EQ(wheel.next_due(), TimePoint::min()) << "others are due";
+  wheel.cancel(*timers[1]);
+  while (wheel.fire_next(nullptr)) continue;
+  EXPECT_FALSE(timers[1]->fired);
+  EXPECT_EQ(wheel.size(), 1u);
+  EXPECT_FALSE(late.fired);
+  now += 1s + kTick;
+  fire_all(wheel, now);
+  EXPECT_TRUE(late.fired);
+}
+
+TEST(TimerWheelTest, WhatIsArmedWhileASlotIsTakenApartKeepsItsTime) {
+  constexpr std::size_t kTimers = 10'000;
+  TimePoint now{1h};
+  TimerWheel wheel(now);
+  std::vector<std::unique_ptr<TestTimer>> timers;
+  for (std::size_t i = 0; i < kTimers; ++i) {
+    timers.push_back(std::make_unique<TestTimer>(now));
+    timers.back()->deadline = now + 600ms + Duration(static_cast<Duration::rep>(i) * 1'000);
+    wheel.arm(*timers.back(), timers.back()->deadline);
+  }
+  std::size_t steps = 0;
+  while (wheel.size() > 0) {
+    now = std::max(now, wheel.next_due());
+    wheel.advance(now);
+    if (++steps < 5'000 && steps % 7 == 0) {
+      timers.push_back(std::make_unique<TestTimer>(now));
+      timers.back()->deadline = now + 3ms;
+      wheel.arm(*timers.back(), timers.back()->deadline);
+    }
+    for (int n = 0; n < 100 && wheel.fire_next(nullptr); ++n) continue;
+  }
+  for (const auto& timer : timers) {
+    ASSERT_TRUE(timer->fired.has_value());
+    ASSERT_GE(*timer->fired, timer->deadline);
+  }
 }
 
 }  // namespace

@@ -11,7 +11,12 @@ namespace plexspaces::detail {
 
 namespace {
 
-constexpr std::size_t kMigratedMax = 32;     // actors in one migration
+constexpr int kCorrelationBits = 54;                 // of one worker: enough for 19 years at 30 M/s
+static_assert((std::uint64_t{kWorkersMax} - 1) << kCorrelationBits >> kCorrelationBits == kWorkersMax - 1);
+
+constexpr std::size_t kMigratedMax = 32;             // actors in one migration
+constexpr std::size_t kMigratedMessagesMax = 1'024;  // that wait at an actor: one with more stays
+constexpr std::size_t kWokenPerBatch = 1'024;
 constexpr std::size_t kTurnsBeforeLook = 4;  // at the clock
 constexpr std::size_t kTurnsPerLook = 64;
 constexpr std::size_t kCarefulBatches = 1'000;  // after a batch that took twice its time
@@ -34,10 +39,12 @@ Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
       table_(runtime.table_),
       options_(runtime.options()),
       index_(index),
+      node_id_(runtime.node_id()),
       messages_max_(runtime.mailbox_kinds_[0].messages_max),
       units_max_(runtime.mailbox_kinds_[0].units_max),
       now_(now),
-      last_correlation_(std::uint64_t{index} << 56),
+      free_cells_(runtime.table_),
+      last_correlation_(std::uint64_t{index} << kCorrelationBits),
       pool_(runtime.depot_),
       timers_(now),
       migration_(options_.migration_batches, options_.migration_turn_cost_min),
@@ -55,12 +62,13 @@ TimePoint Worker::run_batch(TimePoint now) {
   Worker* outer = std::exchange(current_worker_, this);
   now_ = now;
   timers_.settle(now);
-  take_cross_worker();
-  timers_.advance(now, this);
-  if (run_head_ != nullptr) say_idle(false);
   turns_in_batch_ = 0;
   next_look_ = std::min(kTurnsBeforeLook, options_.turns_per_run);
   if (careful_batches_ > 0 && --careful_batches_ == 0) unusual_ &= static_cast<std::uint8_t>(~kCareful);
+  take_cross_worker();
+  fire_timers();
+  bury_remains(kBuriedPerBatch);
+  if (!run_queue_.empty()) say_idle(false);
   do {
     ActorCell* cell = next_runnable();
     if (cell == nullptr) break;
@@ -68,12 +76,22 @@ TimePoint Worker::run_batch(TimePoint now) {
   } while (turns_in_batch_ < options_.turns_per_batch && !batch_is_over());
   std::size_t turns = turns_in_batch_;
   WorkerCounters::add(counters_.turns, turns);
-  if (migration_.is_worthwhile(now, turns, runnable_)) migrate_actors();
+  if (migration_.is_worthwhile(now, turns, run_queue_.size())) migrate_actors();
   current_worker_ = outer;
-  if (run_head_ != nullptr) return now;
+  if (has_more()) return now;
   say_idle(true);
   if (timers_.has_unsettled()) timers_.settle(runtime_.executor().now());
   return timers_.next_due();
+}
+
+// Half of the batch: what is due goes on in the next one, after others have had a turn.
+void Worker::fire_timers() {
+  timers_.advance(now_);
+  std::size_t end = turns_in_batch_ + std::max<std::size_t>(options_.turns_per_batch / 2, 1);
+  while (turns_in_batch_ < end && timers_.fire_next(this)) {
+    ++turns_in_batch_;
+    if (batch_is_over()) return;
+  }
 }
 
 TimePoint Worker::fresh_now() const {
@@ -97,13 +115,7 @@ bool Worker::has_cross_worker_work() const {
 
 void Worker::schedule(ActorCell& cell) {
   cell.flags |= ActorCell::kScheduled;
-  cell.run_next = nullptr;
-  if (run_head_ != nullptr)
-    run_tail_->run_next = &cell;
-  else
-    run_head_ = &cell;
-  run_tail_ = &cell;
-  ++runnable_;
+  run_queue_.push(cell);
 }
 
 void Worker::schedule_if_runnable(ActorCell& cell) {
@@ -114,50 +126,25 @@ void Worker::schedule_if_runnable(ActorCell& cell) {
   if (system || user || is_ending(cell)) schedule(cell);
 }
 
-// Takes it out of the run queue, wherever it is there. For what hardly ever happens.
-void Worker::unschedule(ActorCell& cell) {
-  ActorCell* before = nullptr;
-  for (ActorCell* at = run_head_; at != nullptr; before = std::exchange(at, at->run_next)) {
-    if (at != &cell) continue;
-    (before != nullptr ? before->run_next : run_head_) = cell.run_next;
-    if (run_tail_ == &cell) run_tail_ = before;
-    --runnable_;
-    break;
-  }
-  cell.flags &= ~ActorCell::kScheduled;
-}
-
 ActorCell* Worker::next_runnable() {
-  ActorCell* cell = run_head_;
-  if (cell == nullptr) return nullptr;
+  if (run_queue_.empty()) return nullptr;
   if (unusual_ != 0) [[unlikely]]
     return next_in_unusual_times();
-  run_head_ = cell->run_next;
-  --runnable_;
-  return cell;
+  return run_queue_.pop();
 }
 
 ActorCell* Worker::next_in_unusual_times() {
   run_began_ = turns_in_batch_;
   next_look_ = std::min(next_look_, run_began_ + kTurnsBeforeLook);
   if (options_.pick) return pick_runnable();
-  ActorCell* cell = run_head_;
-  run_head_ = cell->run_next;
-  --runnable_;
-  return cell;
+  return run_queue_.pop();
 }
 
 // As the simulator chooses; who crashes by its plan is not run.
 ActorCell* Worker::pick_runnable() {
-  while (run_head_ != nullptr) {
-    ActorCell* before = nullptr;
-    ActorCell* cell = run_head_;
-    for (std::size_t n = runnable_ > 1 ? options_.pick(runnable_) : 0; n > 0; --n)
-      before = std::exchange(cell, cell->run_next);
-    (before != nullptr ? before->run_next : run_head_) = cell->run_next;
-    if (run_tail_ == cell) run_tail_ = before;
-    --runnable_;
-    if (!options_.crash || !crashed_by_plan(*cell)) return cell;
+  while (!run_queue_.empty()) {
+    ActorCell& cell = run_queue_.take(run_queue_.size() > 1 ? options_.pick(run_queue_.size()) : 0);
+    if (!options_.crash || !crashed_by_plan(cell)) return &cell;
   }
   return nullptr;
 }
@@ -251,6 +238,11 @@ void Worker::run(ActorCell& cell) {
       done = kMessage;
       turn(cell, take_head(cell));
     } else {
+      if ((cell.flags & ActorCell::kBacklog) != 0) [[unlikely]] {
+        take_over(cell);
+        next_look_ = turns_in_batch_;
+        return schedule(cell);
+      }
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
       if (ActorCell::is_list(word)) {
         drain(cell);
@@ -324,11 +316,14 @@ Sent Worker::push_local(ActorCell& cell, Envelope* envelope) {
     drain(cell);
 #endif
   if (envelope->is(Envelope::kSystem)) [[unlikely]] {
+    // What trim_inbox() has taken out for a moment was sent before it.
+    if ((cell.flags & ActorCell::kOwnMailbox) != 0) drain(cell);
+    if ((cell.flags & ActorCell::kBacklog) != 0) return send_cross_worker(cell, cell.id(), envelope);
     append_system(cell, envelope);
     if ((cell.flags & ActorCell::kScheduled) == 0) schedule(cell);
     return Sent::kOk;
   }
-  if ((cell.flags & (ActorCell::kStopping | ActorCell::kOwnMailbox)) != 0) [[unlikely]]
+  if ((cell.flags & (ActorCell::kStopping | ActorCell::kOwnMailbox | ActorCell::kBacklog)) != 0) [[unlikely]]
     return push_own(cell, envelope);
   if (is_full(cell, *envelope)) [[unlikely]]
     return Sent::kFull;
@@ -337,47 +332,81 @@ Sent Worker::push_local(ActorCell& cell, Envelope* envelope) {
   return Sent::kOk;
 }
 
-// The list in the inbox, oldest first.
-Envelope* Worker::take_inbox(ActorCell& cell) {
-  Envelope* newest = cell.inbox.exchange(nullptr, std::memory_order_acquire);
-  Envelope* oldest = nullptr;
-  std::uint64_t drained = 0;
-  while (newest != nullptr) {
-    Envelope* next = newest->next;
-    newest->next = oldest;
-    oldest = newest;
-    drained += kCrossWorkerMessage + newest->charge;
-    newest = next;
+// Takes what others have pushed, and queues it behind what is queued; more than kBacklogStep step by step.
+void Worker::drain(ActorCell& cell) {
+  if ((cell.flags & ActorCell::kBacklog) != 0) return;
+  Envelope* came = take_inbox(cell);
+  if (came == nullptr) return;
+  if (turn_short_list(came)) [[likely]] {
+    take_over(cell, came, kBacklogStep);
+  } else {
+    Worker::extras(cell).backlog.add(came);
+    cell.flags |= ActorCell::kBacklog;
+    if ((cell.flags & ActorCell::kScheduled) == 0) schedule(cell);
   }
-  cell.cross_worker.fetch_sub(drained, std::memory_order_relaxed);
-  return oldest;
 }
 
-// Takes what others pushed to the end of the plain list.
-void Worker::drain(ActorCell& cell) {
-  bool own = (cell.flags & ActorCell::kOwnMailbox) != 0;
-  Envelope* oldest = own ? take_own_inbox(cell) : take_inbox(cell);
+// The next step of the backlog.
+void Worker::take_over(ActorCell& cell) {
+  Backlog& backlog = cell.extras->backlog;
+  if (!backlog.is_turning()) backlog.add(take_inbox(cell));
+  if (backlog.is_turning())
+    for (Envelope* orders = backlog.turn(); orders != nullptr;) orders = take_over(cell, orders, kBacklogStep);
+  if (backlog.ready() != nullptr) backlog.set_ready(take_over(cell, backlog.ready(), kBacklogStep));
+  if (backlog.is_empty()) cell.flags &= static_cast<std::uint16_t>(~ActorCell::kBacklog);
+}
+
+// The list in the inbox, newest first; null: none.
+Envelope* Worker::take_inbox(ActorCell& cell) {
+  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+  if (!ActorCell::is_list(cell.inbox.load(std::memory_order_relaxed))) return nullptr;
+  return cell.inbox.exchange(nullptr, std::memory_order_acquire);
+}
+
+// Queues at most `most` messages of the list, which begins with the oldest. @returns the rest.
+Envelope* Worker::take_over(ActorCell& cell, Envelope* oldest, std::size_t most) {
   std::uint32_t generation = cell.generation.load(std::memory_order_relaxed);
-  while (oldest != nullptr) {
-    Envelope* next = oldest->next;
+  std::uint64_t charge = 0;
+  std::uint32_t unlike = cell.flags & ActorCell::kOwnMailbox;
+  Envelope* last = oldest;
+  for (Envelope* at = oldest; at != nullptr && most > 0; at = at->next, --most) {
+    charge += cross_worker_charge(*at);
+    unlike |= (at->target_generation ^ generation) | (at->flags & Envelope::kSystem);
+    last = at;
+  }
+  cell.cross_worker.fetch_sub(charge, std::memory_order_relaxed);
+  Envelope* rest = std::exchange(last->next, nullptr);
+  if (unlike == 0) [[likely]] {
+    if (cell.head != nullptr)
+      cell.tail->next = oldest;
+    else
+      cell.head = oldest;
+    cell.tail = last;
+    cell.queued.store(cell.queued.load(std::memory_order_relaxed) +
+                          static_cast<std::uint32_t>(charge / kCrossWorkerMessage),
+                      std::memory_order_relaxed);
+    cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) +
+                                static_cast<std::uint32_t>(charge & kCrossWorkerUnitsMask),
+                            std::memory_order_relaxed);
+    return rest;
+  }
+  for (Envelope* next = nullptr; oldest != nullptr; oldest = next) {
+    next = oldest->next;
     if (oldest->target_generation != generation)
       dead_letter(runtime_, this, oldest, DeadLetterReason::kNoActor, {cell.slot, oldest->target_generation});
-    else if (oldest->is(Envelope::kSystem)) {
+    else if (oldest->is(Envelope::kSystem))
       append_system(cell, oldest);
-      own = (cell.flags & ActorCell::kOwnMailbox) != 0;
-    } else if (own) [[unlikely]]
-      append_own(cell, oldest);
     else
-      append(cell, oldest);
-    oldest = next;
+      append_any(cell, oldest);
   }
-  if (own && kind_of(cell).overflow == Overflow::kDropOldest) drop_oldest(cell);
+  if ((cell.flags & ActorCell::kOwnMailbox) != 0 && kind_of(cell).overflow == Overflow::kDropOldest) drop_oldest(cell);
+  return rest;
 }
 
 Sent Worker::push_cross_worker(Runtime& runtime, ActorCell& cell, ActorId to, Envelope* envelope) {
   if (cell.generation.load(std::memory_order_acquire) != to.generation) return Sent::kGone;
   const MailboxKind& kind = runtime.mailbox_kind(cell);
-  std::uint64_t charge = kCrossWorkerMessage + envelope->charge;
+  std::uint64_t charge = cross_worker_charge(*envelope);
   std::uint64_t before = cell.cross_worker.fetch_add(charge, std::memory_order_relaxed);
   std::uint64_t messages = (before / kCrossWorkerMessage) + cell.queued.load(std::memory_order_relaxed);
   std::uint64_t units = (before & kCrossWorkerUnitsMask) + cell.queued_units.load(std::memory_order_relaxed);
@@ -439,35 +468,44 @@ void Worker::adopt_later(Runtime& runtime, ActorCell& cell, std::uint16_t index)
   if (old == nullptr) runtime.executor().wake(index);
 }
 
+// Adopts actors, in the order in which each sender gave them, and wakes others: part of them, when they are many.
 void Worker::take_cross_worker() {
-  if (adopted_.load(std::memory_order_relaxed) != nullptr) {
-    ActorCell* cell = adopted_.exchange(nullptr, std::memory_order_acquire);
-    while (cell != nullptr) {
-      ActorCell* next = cell->run_next;
-      cell->home.store(index_, std::memory_order_release);
-      cell->flags |= ActorCell::kScheduled;
-      if ((cell->flags & ActorCell::kStartHook) != 0) start_adopted(*cell);
-      if (cell->extras != nullptr) {
-        if (cell->extras->activation != nullptr) activate(*cell);
-        if (cell->extras->timers != nullptr) put_timers_on(*cell);
-      }
-      schedule(*cell);
-      cell = next;
+  if (arriving_ == nullptr && adopted_.load(std::memory_order_relaxed) != nullptr) {
+    ActorCell* newest = adopted_.exchange(nullptr, std::memory_order_acquire);
+    while (newest != nullptr) {
+      ActorCell* next = std::exchange(newest->run_next, arriving_);
+      arriving_ = std::exchange(newest, next);
     }
   }
-  if (wakes_.load(std::memory_order_relaxed) != nullptr) {
-    ActorCell* cell = wakes_.exchange(nullptr, std::memory_order_acquire);
-    while (cell != nullptr) {
-      ActorCell* next = cell->wake_next;
-      cell->wake_pending.exchange(false, std::memory_order_acq_rel);
-      std::uint16_t home = cell->home.load(std::memory_order_acquire);
-      if (home == index_) {
-        if ((cell->flags & ActorCell::kScheduled) == 0) schedule(*cell);
-      } else if (home < ActorCell::kInTransit) {
-        wake_home(runtime_, *cell);  // it has moved since: forward
-      }
-      cell = next;
-    }
+  std::size_t end = turns_in_batch_ + std::max<std::size_t>(options_.turns_per_batch / 2, 1);
+  while (arriving_ != nullptr && turns_in_batch_ < end) {
+    ++turns_in_batch_;
+    adopt(*std::exchange(arriving_, arriving_->run_next));
+    if (batch_is_over()) break;
+  }
+  if (woken_ == nullptr && wakes_.load(std::memory_order_relaxed) != nullptr)
+    woken_ = wakes_.exchange(nullptr, std::memory_order_acquire);
+  for (std::size_t n = 0; woken_ != nullptr && n < kWokenPerBatch; ++n) wake(*std::exchange(woken_, woken_->wake_next));
+}
+
+void Worker::adopt(ActorCell& cell) {
+  cell.home.store(index_, std::memory_order_release);
+  cell.flags |= ActorCell::kScheduled;
+  if ((cell.flags & ActorCell::kStartHook) != 0) start_adopted(cell);
+  if (cell.extras != nullptr) {
+    if (cell.extras->activation != nullptr) activate(cell);
+    if (cell.extras->timers != nullptr) put_timers_on(cell);
+  }
+  schedule(cell);
+}
+
+void Worker::wake(ActorCell& cell) {
+  cell.wake_pending.exchange(false, std::memory_order_acq_rel);
+  std::uint16_t home = cell.home.load(std::memory_order_acquire);
+  if (home == index_) {
+    if ((cell.flags & ActorCell::kScheduled) == 0) schedule(cell);
+  } else if (home < ActorCell::kInTransit) {
+    wake_home(runtime_, cell);  // it has moved since: forward
   }
 }
 
@@ -479,7 +517,8 @@ bool Worker::migrate(ActorCell& cell, Worker& to) {
       (cell.extras->open != nullptr || cell.extras->activation != nullptr || cell.extras->system_head != nullptr))
     return false;
   if (cell.extras != nullptr && cell.extras->mailbox != nullptr && cell.extras->mailbox->holds_messages()) return false;
-  if ((cell.flags & ActorCell::kStopping) != 0) return false;
+  if ((cell.flags & (ActorCell::kStopping | ActorCell::kBacklog)) != 0) return false;
+  if (cell.queued.load(std::memory_order_relaxed) > kMigratedMessagesMax) return false;
   if (cell.extras != nullptr && cell.extras->timers != nullptr && !take_timers_off(cell)) return false;
   for (Envelope* envelope = cell.head; envelope != nullptr; envelope = envelope->next) {
     take_context_along(*envelope);
@@ -514,8 +553,8 @@ void Worker::migrate_actors() {
   if (options_.pick) return;
   Worker* to = find_idle_worker();
   if (to == nullptr) return;
-  std::size_t count = std::min(runnable_ / 2, kMigratedMax);
-  std::size_t looked = runnable_;
+  std::size_t count = std::min(run_queue_.size() / 2, kMigratedMax);
+  std::size_t looked = run_queue_.size();
   bool migrated = false;
   while (count > 0 && looked-- > 0) {
     ActorCell* cell = next_runnable();

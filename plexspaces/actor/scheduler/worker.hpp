@@ -17,11 +17,14 @@
 
 #include "plexspaces/actor/facet.hpp"
 #include "plexspaces/actor/lifecycle/actor_cell.hpp"
+#include "plexspaces/actor/lifecycle/free_cells.hpp"
+#include "plexspaces/actor/lifecycle/remains.hpp"
 #include "plexspaces/actor/message/block_pool.hpp"
 #include "plexspaces/actor/message/dead_letter.hpp"
 #include "plexspaces/actor/options.hpp"
 #include "plexspaces/actor/scheduler/migration.hpp"
 #include "plexspaces/actor/scheduler/published.hpp"
+#include "plexspaces/actor/scheduler/run_queue.hpp"
 #include "plexspaces/actor/scheduler/timer.hpp"
 #include "plexspaces/actor/scheduler/timer_wheel.hpp"
 #include "plexspaces/actor/scheduler/watchdog.hpp"
@@ -81,6 +84,9 @@ struct WorkerCounters {
     counter.store(counter.load(std::memory_order_relaxed) + n, std::memory_order_relaxed);
   }
 };
+
+inline constexpr std::size_t kWorkersMax = 1024;  // of a runtime
+inline constexpr std::size_t kBuriedPerBatch = 1'024;  // messages of actors that have ended
 
 class Worker final : public env::Worker {
  public:
@@ -152,8 +158,8 @@ class Worker final : public env::Worker {
   static void forget_asker(Envelope& request);
 
   // Actors.
-  ActorCell* new_cell();              // null: actors_max
-  void return_cell(ActorCell& cell);  // that was never started
+  ActorCell* new_cell() { return free_cells_.take(); }  // null: actors_max
+  void return_cell(ActorCell& cell);                    // that was never started
   static void* allocate_actor(Worker* worker, ActorCell& cell, std::size_t bytes, std::size_t align);
   static void free_actor_memory(Worker* worker, ActorCell& cell);
   void start_cell(ActorCell& cell, Actor* actor);
@@ -163,6 +169,7 @@ class Worker final : public env::Worker {
   void stop_cell(ActorCell& cell);       // after the turn that it is in
   bool close_if_idle(ActorCell& cell);
   void end(ActorCell& cell);  // no turn of it runs
+  void bury_remains(std::size_t most);  // messages of actors that have ended
 
   // Open turns.
   SuspendedTurn& open_turn(Context& context);
@@ -187,6 +194,8 @@ class Worker final : public env::Worker {
 
   Runtime& runtime() const { return runtime_; }
   BlockPool& pool() { return pool_; }
+  /// Where a message for an actor of `node` is made: a block goes to no other runtime.
+  BlockPool* pool_for(NodeId node) { return node == node_id_ ? &pool_ : nullptr; }
   TimerWheel& timers() { return timers_; }
   /// The turn's clock: when the batch began. What a handler sees.
   TimePoint now() const { return now_; }
@@ -218,7 +227,6 @@ class Worker final : public env::Worker {
   void drop_oldest(ActorCell& cell);
   static void trim_inbox(Runtime& runtime, ActorCell& cell, ActorId to, const MailboxKind& kind);
   std::unique_lock<std::mutex> lock_out_trimming(const ActorCell& cell);
-  Envelope* take_own_inbox(ActorCell& cell);
   void take_offer(ActorCell& cell, Envelope* order);
   void let_in(ActorCell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
@@ -229,6 +237,7 @@ class Worker final : public env::Worker {
   ActorCell* next_runnable();
   ActorCell* next_in_unusual_times();
   ActorCell* pick_runnable();
+  void fire_timers();
   bool crashed_by_plan(ActorCell& cell);
   void run(ActorCell& cell);
   // Told to stop, and no turn of it is open, or told not to wait for that.
@@ -236,16 +245,20 @@ class Worker final : public env::Worker {
     return (cell.flags & ActorCell::kStopping) != 0 &&
            (cell.extras == nullptr || cell.extras->open == nullptr || (cell.flags & ActorCell::kExiting) != 0);
   }
-  // Whether the plain list of a mailbox like all others has no room for the message.
+  // Whether a mailbox like all others has no room for the message.
   bool is_full(const ActorCell& cell, const Envelope& envelope) const {
-    return cell.queued.load(std::memory_order_relaxed) >= messages_max_ ||
-           cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
+    std::uint64_t coming = cell.cross_worker.load(std::memory_order_relaxed);
+    return cell.queued.load(std::memory_order_relaxed) + coming / kCrossWorkerMessage >= messages_max_ ||
+           cell.queued_units.load(std::memory_order_relaxed) + (coming & kCrossWorkerUnitsMask) + envelope.charge >
+               units_max_;
   }
-  static Envelope* take_inbox(ActorCell& cell);
+  Envelope* take_inbox(ActorCell& cell);
   bool batch_is_over() { return turns_in_batch_ >= next_look_ && look_at_clock(); }
   bool look_at_clock();
   bool quantum_is_spent(bool first);
   void drain(ActorCell& cell);
+  void take_over(ActorCell& cell);
+  Envelope* take_over(ActorCell& cell, Envelope* oldest, std::size_t most);
   static void append(ActorCell& cell, Envelope* envelope);
   static Envelope* take_head(ActorCell& cell);
   void append_system(ActorCell& cell, Envelope* envelope);
@@ -254,6 +267,11 @@ class Worker final : public env::Worker {
   void run_through_facets(ActorCell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(ActorCell& cell, Envelope* envelope);
   Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
+  Status check_chain(const ActorCell& cell, const CallContext* above, NodeId node, ActorId to) const;
+  bool begin_ask_elsewhere(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                           Duration within);
+  bool begin_send_elsewhere(SendWait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                            Duration within);
   void inherit_request(Envelope& envelope, const RequestContextPtr& request);
   void count_dead_letter(const Envelope& envelope, DeadLetterReason reason, ActorId to);
   Sent send_cross_worker(ActorCell& cell, ActorId to, Envelope* envelope);  // as send()
@@ -267,11 +285,17 @@ class Worker final : public env::Worker {
   Status run_on_start(ActorCell& cell);
   bool begin_last_turn(ActorCell& cell);
   bool end_as_told(ActorCell& cell);
-  void unschedule(ActorCell& cell);
   void settle_open_turn(SuspendedTurn& open);
   void close_open_turn(ActorCell& cell);
   void drop_open_turn(ActorCell& cell);
   void take_cross_worker();
+  void adopt(ActorCell& cell);
+  void wake(ActorCell& cell);
+  void bury(Envelope* message, ActorId of);
+  bool bury(Remains& remains, std::size_t& most);
+  void drop_orders(Envelope* orders);
+  void end_activation(Activation& activation, ExitLinks* exits, Envelope* orders, Envelope* queued);
+  bool has_more() const { return !run_queue_.empty() || arriving_ != nullptr || woken_ != nullptr || !remains_.empty(); }
   void say_idle(bool idle);
   Worker* find_idle_worker() const;
   void migrate_actors();
@@ -322,6 +346,7 @@ class Worker final : public env::Worker {
   CellTable& table_;
   const RuntimeOptions& options_;
   const std::uint16_t index_;
+  const NodeId node_id_;
   const std::uint32_t messages_max_;  // of a mailbox like all others
   const std::uint32_t units_max_;
   TimePoint now_;
@@ -335,11 +360,11 @@ class Worker final : public env::Worker {
   enum Unusual : std::uint8_t { kSteered = 1, kCareful = 2 };
   std::uint8_t unusual_ = 0;
   std::size_t moves_in_ = 0;  // turns until the next forced move
-  ActorCell* run_head_ = nullptr;
-  ActorCell* run_tail_ = nullptr;
-  std::size_t runnable_ = 0;
-  ActorCell* free_cells_ = nullptr;
-  std::size_t free_cell_count_ = 0;
+  RunQueue run_queue_;
+  FreeCells free_cells_;
+  ActorCell* arriving_ = nullptr;  // taken from adopted_, still to be adopted, the first in front
+  ActorCell* woken_ = nullptr;     // taken from wakes_, still to be woken
+  std::vector<Remains> remains_;
   std::uint64_t last_correlation_;
   Published<std::size_t> turns_in_batch_{0};
   std::size_t next_look_ = 0;        // at the clock, in turns of the batch

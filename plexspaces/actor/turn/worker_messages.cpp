@@ -18,6 +18,35 @@
 
 namespace plexspaces::detail {
 
+namespace {
+
+std::uint16_t depth_below(const CallContext* above) {
+  return above == nullptr ? 1 : static_cast<std::uint16_t>(above->depth + 1);
+}
+
+// The answer to an ask goes back to an actor of this process, whatever runtime or thread it comes from.
+class ActorSink final : public ReplySink {
+ public:
+  ActorSink(NodeId node, ActorId asker, std::uint64_t correlation)
+      : node_(node), asker_(asker), correlation_(correlation) {}
+
+  void deliver(Answer answer) override {
+    Runtime* runtime = Runtime::of(node_);
+    if (runtime == nullptr) return;
+    Envelope* reply = std::move(answer).release().release();
+    reply->set_sender(asker_);
+    reply->extension = correlation_;
+    runtime->send_reply_from_external(reply);
+  }
+
+ private:
+  NodeId node_;
+  ActorId asker_;
+  std::uint64_t correlation_;
+};
+
+}  // namespace
+
 // ---- sending -------------------------------------------------------------------------------------------------------
 
 Sent Worker::send(ActorId to, Envelope* envelope) {
@@ -50,6 +79,9 @@ Status Worker::continue_with(ActorCell& cell, Envelope* message) {
   PLX_TRY_STATUS(check_own_message(cell, *message->type));
   message->set_sender(cell.id());
   if (request_ != nullptr) inherit_request(*message, *request_);
+  // Its own mailbox tells what was sent first from what was unstashed, and how many there are.
+  make_own_mailbox(cell);
+  if (cell.extras->mailbox->urgent >= options_.stash_max + kContinuationsMax) return std::unexpected(too_many_continuations_error());
   prepend_any(cell, owned.release());
   schedule_if_runnable(cell);
   return {};
@@ -138,6 +170,21 @@ Status Worker::tell(const ActorKey& to, Envelope* envelope) {
   return runtime_.deliver(envelope);
 }
 
+// Whether the actor, whose input has the chain of asks `above`, may wait for `to`.
+Status Worker::check_chain(const ActorCell& cell, const CallContext* above, NodeId node, ActorId to) const {
+  std::string cycle;
+  if (to == cell.id() && node == node_id_) cycle = fmt::format("{}", to.slot);
+  for (const CallContext* link = above; link != nullptr && cycle.empty(); link = link->parent)
+    if (link->caller == to && link->node == node) cycle = fmt::format("{} -> ... -> {}", to.slot, cell.slot);
+  if (!cycle.empty())
+    return fail(Code::kFailedPrecondition,
+                fmt::format("the ask closes a circle: {} -> {}; an actor that waits cannot answer", cycle, to.slot),
+                "PLX-ACT-0008");
+  if (depth_below(above) > kCallChainMax)
+    return fail(Code::kFailedPrecondition, "the chain of asks is longer than 64 actors", "PLX-ACT-0009");
+  return {};
+}
+
 bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
                        Duration within) {
   ActorCell& cell = *context.cell_;
@@ -147,23 +194,16 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
     destroy_envelope(&pool_, envelope);
     return false;
   };
-  if (!to || node != runtime_.node_id() || table_.find(to.slot) == nullptr) return refuse(gone_error());
-  std::string cycle;
-  if (to == cell.id()) cycle = fmt::format("{}", to.slot);
-  for (CallContext* link = above; link != nullptr && cycle.empty(); link = link->parent)
-    if (link->caller == to) cycle = fmt::format("{} -> ... -> {}", to.slot, cell.slot);
-  if (!cycle.empty())
-    return refuse(
-        Error(Code::kFailedPrecondition,
-              fmt::format("the ask closes a circle: {} -> {}; an actor that waits cannot answer", cycle, to.slot),
-              "PLX-ACT-0008"));
-  std::uint16_t depth = above == nullptr ? 1 : static_cast<std::uint16_t>(above->depth + 1);
-  if (depth > kCallChainMax)
-    return refuse(Error(Code::kFailedPrecondition, "the chain of asks is longer than 64 actors", "PLX-ACT-0009"));
+  bool here = node == node_id_;
+  if (!to || (here && table_.find(to.slot) == nullptr)) return refuse(gone_error());
+  if (Status chain = check_chain(cell, above, node, to); !chain) return refuse(std::move(chain).error());
+  if (!here) [[unlikely]]
+    return begin_ask_elsewhere(wait, context, node, to, envelope, within);
 
   CallContext* link = new_context(&pool_);
-  link->depth = depth;
+  link->depth = depth_below(above);
   link->caller = cell.id();
+  link->node = node;
   link->deadline = saturating_add(now_, within);
   if (above != nullptr) {
     ++above->references;
@@ -189,6 +229,60 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
   begin_wait(wait, cell, &Worker::wait_timed_out);
   // No clock is read for an ask, which hardly ever times out: it counts from the end of the batch.
   if (deadline != kNever) timers_.arm_within(wait, deadline - now_);
+  return true;
+}
+
+// An ask of an actor of another runtime. Whatever becomes of it comes as the answer.
+bool Worker::begin_ask_elsewhere(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                                 Duration within) {
+  ActorCell& cell = *context.cell_;
+  const CallContext* above = context.input_->context;
+  Runtime* other = Runtime::of(node);
+  if (other == nullptr) {
+    wait.error = runtime_ended_error();
+    destroy_envelope(&pool_, envelope);
+    return false;
+  }
+  CallContext* link = new_context(nullptr);
+  link->depth = depth_below(above);
+  link->caller = cell.id();
+  link->node = node_id_;
+  Duration left = within;
+  if (above != nullptr) {
+    link->parent = copy_context(nullptr, above);
+    link->request = above->request;
+    if (!above->until_handled && above->deadline != kNever) left = std::min(left, ask_deadline(*context.input_) - fresh_now());
+  }
+  link->deadline = saturating_add(other->executor().now(), left);
+  envelope->context = link;
+  envelope->extension = wait.correlation = ++last_correlation_;
+  envelope->ask_for(std::make_unique<ActorSink>(node_id_, cell.id(), wait.correlation));
+  begin_wait(wait, cell, left, &Worker::wait_timed_out);
+  static_cast<void>(other->send(to, envelope));
+  return true;
+}
+
+// A message with which a turn waits for room at an actor of another runtime.
+bool Worker::begin_send_elsewhere(SendWait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
+                                  Duration within) {
+  ActorCell& cell = *context.cell_;
+  Runtime* other = Runtime::of(node);
+  if (other == nullptr) {
+    wait.error = runtime_ended_error();
+    destroy_envelope(&pool_, envelope);
+    return false;
+  }
+  if (request_ != nullptr) {
+    envelope->context = new_context(nullptr);
+    envelope->context->request = *request_;
+  }
+  wait.correlation = ++last_correlation_;
+  auto decision =
+      other->send_or_offer(to, envelope, std::make_unique<ActorSink>(node_id_, cell.id(), wait.correlation));
+  if (!decision) wait.error = std::move(decision).error();
+  if (!decision || *decision == nullptr) return false;
+  wait.decision = *std::move(decision);
+  begin_wait(wait, cell, within, &Worker::send_timed_out);
   return true;
 }
 

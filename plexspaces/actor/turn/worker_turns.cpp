@@ -270,7 +270,7 @@ Status Worker::start_or_end(ActorCell& cell) {
   if (started) return started;
   disown_child(cell);
   if (ExitLinks* lists = lists_of(cell)) lists->reason = ExitReason::error(started.error().message());
-  if ((cell.flags & ActorCell::kScheduled) != 0) unschedule(cell);
+  if ((cell.flags & ActorCell::kScheduled) != 0) run_queue_.remove(cell);
   end(cell);
   return started;
 }
