@@ -231,11 +231,11 @@ class Runtime {
   // By number; 0: that of the runtime. An entry is written before its number is given out, and never changed.
   std::array<detail::MailboxKind, kMailboxKindsMax + 1> mailbox_kinds_;
   std::uint32_t message_units_max_;
-  std::array<std::mutex, 16> trim_mutexes_;  // of the inboxes with kDropOldest, by slot
-  std::mutex mailboxes_mutex_;
+  std::array<detail::SharedMutex, 16> trim_mutexes_;  // of the inboxes with kDropOldest, by slot
+  detail::SharedMutex mailboxes_mutex_;
   std::vector<MailboxOptions> mailbox_options_;  // of the numbers from 1
 
-  std::mutex external_mutex_;
+  detail::SharedMutex external_mutex_;
   detail::FreeCells external_cells_{table_};
   std::size_t next_worker_ = 0;
   std::atomic<std::uint64_t> external_spawned_{0};
@@ -244,7 +244,7 @@ class Runtime {
     ActorId id;
     const void* tag;
   };
-  mutable std::mutex names_mutex_;
+  mutable detail::SharedMutex names_mutex_;
   std::map<std::string, Name, std::less<>> names_;
 
   std::array<std::atomic<std::uint64_t>, kDeadLetterReasons> external_dead_letters_{};  // counted outside every worker

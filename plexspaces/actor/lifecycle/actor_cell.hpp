@@ -14,6 +14,7 @@
 #include "plexspaces/actor/mailbox/mailbox_state.hpp"
 #include "plexspaces/actor/message/envelope.hpp"
 #include "plexspaces/actor/scheduler/actor_timers.hpp"
+#include "plexspaces/actor/scheduler/shared.hpp"
 
 namespace plexspaces {
 class Activation;
@@ -76,21 +77,21 @@ struct alignas(128) ActorCell {
   Actor* actor = nullptr;
   Envelope* head = nullptr;
   Envelope* tail = nullptr;
-  std::atomic<Envelope*> inbox{closed()};
+  Shared<Envelope*> inbox{closed()};
   ActorCell* run_next = nullptr;  // in a run queue, a free list, or on the way to a new home: never in two of them
   std::uint32_t slot = 0;
-  std::atomic<std::uint32_t> generation{1};
-  std::atomic<std::uint16_t> home{kNobody};
+  Shared<std::uint32_t> generation{1};
+  Shared<std::uint16_t> home{kNobody};
   std::uint16_t flags = 0;
-  std::atomic<std::uint32_t> queued{0};  // messages in the plain list; written by the home worker only
+  Shared<std::uint32_t> queued{0};  // messages in the plain list; written by the home worker only
   Extras* extras = nullptr;
 
-  std::atomic<std::uint64_t> cross_worker{0};  // what is in the inbox: kCrossWorkerMessage for each, and its charge
+  Shared<std::uint64_t> cross_worker{0};  // what is in the inbox: kCrossWorkerMessage for each, and its charge
   ActorCell* wake_next = nullptr;              // in some worker's list of wake-ups
-  std::atomic<std::uint32_t> queued_units{0};  // as `queued`: what those messages are charged
-  std::atomic<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
-  std::atomic<std::uint8_t> mailbox{0};        // its MailboxKind: Runtime::mailbox_kind()
-  std::atomic<std::uint16_t> class_number{0};  // of `actor`: see class_name()
+  Shared<std::uint32_t> queued_units{0};  // as `queued`: what those messages are charged
+  Shared<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
+  Shared<std::uint8_t> mailbox{0};        // its MailboxKind: Runtime::mailbox_kind()
+  Shared<std::uint16_t> class_number{0};  // of `actor`: see class_name()
   alignas(8) std::byte small[40];              // the actor, when it fits; else a pointer to its memory
 
   static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }
@@ -121,7 +122,9 @@ struct alignas(128) ActorCell {
 
   ActorId id() const { return {slot, generation.load(std::memory_order_relaxed)}; }
 };
+#ifndef PLX_EXPLORE
 static_assert(sizeof(ActorCell) == 128);
+#endif
 
 extern const MessageInfo kSendMessage;
 

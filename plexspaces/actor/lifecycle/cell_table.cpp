@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <new>
+#include <type_traits>
 
 #include <sys/mman.h>
 
@@ -29,6 +30,7 @@ void CellTable::Unmap::operator()(void* memory) const {
 }
 
 CellTable::~CellTable() {
+  if constexpr (!std::is_trivially_destructible_v<ActorCell>) for_each([](ActorCell& cell) { cell.~ActorCell(); });
   for (std::size_t i = 0; i < chunk_count_; ++i)
     ::operator delete(chunks_[i].load(std::memory_order_relaxed), std::align_val_t(alignof(ActorCell)));
 }

@@ -58,7 +58,7 @@ class CellTable {
   std::size_t chunk_count_ = 0;
   std::size_t batch_count_ = 0;  // that were ever handed out
   std::vector<ActorCell*> free_batches_;
-  std::mutex mutex_;
+  SharedMutex mutex_;
 };
 
 }  // namespace plexspaces::detail

@@ -91,7 +91,7 @@ void Worker::end(ActorCell& cell) {
   ActorId id = cell.id();
   Envelope* word;
   {
-    std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+    std::unique_lock<SharedMutex> trimming = lock_out_trimming(cell);
     word = cell.inbox.exchange(ActorCell::closed(), std::memory_order_acq_rel);
   }
   Remains remains{&cell, id, nullptr, {}, {}};

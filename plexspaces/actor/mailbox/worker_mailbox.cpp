@@ -243,9 +243,9 @@ void Worker::drop_oldest(ActorCell& cell) {
 // With kDropOldest, whoever finds the inbox twice over the limits drops its older messages: the actor may be in a long
 // turn, and its home worker does not look. It takes the whole list, so nobody else may take what comes after it before
 // it has put the rest back: the drain and the end of such a cell wait for the lock.
-std::unique_lock<std::mutex> Worker::lock_out_trimming(const ActorCell& cell) {
+std::unique_lock<SharedMutex> Worker::lock_out_trimming(const ActorCell& cell) {
   if ((cell.flags & ActorCell::kOwnMailbox) == 0 || kind_of(cell).overflow != Overflow::kDropOldest) return {};
-  return std::unique_lock(runtime_.trim_mutexes_[cell.slot % runtime_.trim_mutexes_.size()]);
+  return std::unique_lock<SharedMutex>(runtime_.trim_mutexes_[cell.slot % runtime_.trim_mutexes_.size()]);
 }
 
 void Worker::trim_inbox(Runtime& runtime, ActorCell& cell, ActorId to, const MailboxKind& kind) {

@@ -221,6 +221,8 @@ void Worker::run(ActorCell& cell) {
   ++turns_in_batch_;  // so that runs without a turn end the batch too
   if ((cell.flags & ActorCell::kStopping) != 0 && end_as_told(cell)) [[unlikely]]
     return;
+  constexpr std::uint16_t kNotStraight =
+      ActorCell::kStopping | ActorCell::kOwnMailbox | ActorCell::kAtIdle | ActorCell::kBacklog;
   enum : unsigned { kSystem = 1, kMessage = 2 };
   unsigned done = 0;  // what this run has had
   for (;;) {
@@ -238,24 +240,21 @@ void Worker::run(ActorCell& cell) {
       done = kMessage;
       turn(cell, take_head(cell));
     } else {
-      if ((cell.flags & ActorCell::kBacklog) != 0) [[unlikely]] {
-        take_over(cell);
-        next_look_ = turns_in_batch_;
-        return schedule(cell);
-      }
       Envelope* word = cell.inbox.load(std::memory_order_relaxed);
       if (ActorCell::is_list(word)) {
+        if ((cell.flags & ActorCell::kBacklog) != 0) return run_backlog(cell);
         drain(cell);
         continue;
       }
       // acq_rel: who pushes after seeing kIdle must find everything this run wrote, and wakes us.
       if (word == nullptr && !cell.inbox.compare_exchange_strong(word, ActorCell::idle(), std::memory_order_acq_rel))
         continue;
-      if ((cell.flags & (ActorCell::kStopping | ActorCell::kOwnMailbox | ActorCell::kAtIdle)) == 0) [[likely]] {
+      if ((cell.flags & kNotStraight) == 0) [[likely]] {
         cell.flags &= ~ActorCell::kScheduled;
         return;
       }
       if (!is_ending(cell)) {
+        if ((cell.flags & ActorCell::kBacklog) != 0) return run_backlog(cell);
         if (quantum_is_spent(done == 0)) return schedule(cell);
         bool may_take = (cell.flags & (ActorCell::kOwnMailbox | ActorCell::kWaiting)) == ActorCell::kOwnMailbox;
         Envelope* envelope = may_take ? take_own(cell) : nullptr;
@@ -316,9 +315,11 @@ Sent Worker::push_local(ActorCell& cell, Envelope* envelope) {
     drain(cell);
 #endif
   if (envelope->is(Envelope::kSystem)) [[unlikely]] {
-    // What trim_inbox() has taken out for a moment was sent before it.
-    if ((cell.flags & ActorCell::kOwnMailbox) != 0) drain(cell);
-    if ((cell.flags & ActorCell::kBacklog) != 0) return send_cross_worker(cell, cell.id(), envelope);
+    if ((cell.flags & (ActorCell::kOwnMailbox | ActorCell::kBacklog)) != 0) [[unlikely]] {
+      // What trim_inbox() has taken out for a moment was sent before it.
+      drain(cell);
+      if ((cell.flags & ActorCell::kBacklog) != 0) return send_cross_worker(cell, cell.id(), envelope);
+    }
     append_system(cell, envelope);
     if ((cell.flags & ActorCell::kScheduled) == 0) schedule(cell);
     return Sent::kOk;
@@ -346,19 +347,21 @@ void Worker::drain(ActorCell& cell) {
   }
 }
 
-// The next step of the backlog.
-void Worker::take_over(ActorCell& cell) {
+// A step of the backlog, and the others have their turn.
+[[gnu::noinline]] void Worker::run_backlog(ActorCell& cell) {
   Backlog& backlog = cell.extras->backlog;
   if (!backlog.is_turning()) backlog.add(take_inbox(cell));
   if (backlog.is_turning())
     for (Envelope* orders = backlog.turn(); orders != nullptr;) orders = take_over(cell, orders, kBacklogStep);
   if (backlog.ready() != nullptr) backlog.set_ready(take_over(cell, backlog.ready(), kBacklogStep));
   if (backlog.is_empty()) cell.flags &= static_cast<std::uint16_t>(~ActorCell::kBacklog);
+  next_look_ = turns_in_batch_;
+  schedule(cell);
 }
 
 // The list in the inbox, newest first; null: none.
 Envelope* Worker::take_inbox(ActorCell& cell) {
-  std::unique_lock<std::mutex> trimming = lock_out_trimming(cell);
+  std::unique_lock<SharedMutex> trimming = lock_out_trimming(cell);
   if (!ActorCell::is_list(cell.inbox.load(std::memory_order_relaxed))) return nullptr;
   return cell.inbox.exchange(nullptr, std::memory_order_acquire);
 }

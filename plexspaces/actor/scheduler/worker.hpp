@@ -25,6 +25,7 @@
 #include "plexspaces/actor/scheduler/migration.hpp"
 #include "plexspaces/actor/scheduler/published.hpp"
 #include "plexspaces/actor/scheduler/run_queue.hpp"
+#include "plexspaces/actor/scheduler/shared.hpp"
 #include "plexspaces/actor/scheduler/timer.hpp"
 #include "plexspaces/actor/scheduler/timer_wheel.hpp"
 #include "plexspaces/actor/scheduler/watchdog.hpp"
@@ -226,7 +227,7 @@ class Worker final : public env::Worker {
   bool fits(const ActorCell& cell, const Envelope& envelope) const;
   void drop_oldest(ActorCell& cell);
   static void trim_inbox(Runtime& runtime, ActorCell& cell, ActorId to, const MailboxKind& kind);
-  std::unique_lock<std::mutex> lock_out_trimming(const ActorCell& cell);
+  std::unique_lock<SharedMutex> lock_out_trimming(const ActorCell& cell);
   void take_offer(ActorCell& cell, Envelope* order);
   void let_in(ActorCell& cell);
   void refuse_offer(Envelope* order, DeadLetterReason reason, ActorId to, Error error);
@@ -247,17 +248,17 @@ class Worker final : public env::Worker {
   }
   // Whether a mailbox like all others has no room for the message.
   bool is_full(const ActorCell& cell, const Envelope& envelope) const {
-    std::uint64_t coming = cell.cross_worker.load(std::memory_order_relaxed);
-    return cell.queued.load(std::memory_order_relaxed) + coming / kCrossWorkerMessage >= messages_max_ ||
-           cell.queued_units.load(std::memory_order_relaxed) + (coming & kCrossWorkerUnitsMask) + envelope.charge >
-               units_max_;
+    if (cell.cross_worker.load(std::memory_order_relaxed) != 0) [[unlikely]]
+      return !fits(cell, envelope);
+    return cell.queued.load(std::memory_order_relaxed) >= messages_max_ ||
+           cell.queued_units.load(std::memory_order_relaxed) + envelope.charge > units_max_;
   }
   Envelope* take_inbox(ActorCell& cell);
   bool batch_is_over() { return turns_in_batch_ >= next_look_ && look_at_clock(); }
   bool look_at_clock();
   bool quantum_is_spent(bool first);
   void drain(ActorCell& cell);
-  void take_over(ActorCell& cell);
+  void run_backlog(ActorCell& cell);
   Envelope* take_over(ActorCell& cell, Envelope* oldest, std::size_t most);
   static void append(ActorCell& cell, Envelope* envelope);
   static Envelope* take_head(ActorCell& cell);
@@ -267,9 +268,8 @@ class Worker final : public env::Worker {
   void run_through_facets(ActorCell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(ActorCell& cell, Envelope* envelope);
   Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
-  Status check_chain(const ActorCell& cell, const CallContext* above, NodeId node, ActorId to) const;
-  bool begin_ask_elsewhere(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
-                           Duration within);
+  bool begin_ask_elsewhere(Wait& wait, const Context& context, std::uint16_t depth, NodeId node, ActorId to,
+                           Envelope* envelope, Duration within);
   bool begin_send_elsewhere(SendWait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
                             Duration within);
   void inherit_request(Envelope& envelope, const RequestContextPtr& request);
@@ -383,9 +383,9 @@ class Worker final : public env::Worker {
   // has_cross_worker_work(): either the worker that has announced its park sees the push, or the pusher, in
   // Executor::wake(), sees the announcement. Who finds the list filled leaves that to the one that has found it empty.
   // Whether it has nothing to run and would take actors: said by its worker, taken back by it or by who gave it some.
-  alignas(64) std::atomic<bool> idle_{false};
-  alignas(64) std::atomic<ActorCell*> wakes_{nullptr};    // linked by wake_next
-  alignas(64) std::atomic<ActorCell*> adopted_{nullptr};  // linked by run_next
+  alignas(64) Shared<bool> idle_{false};
+  alignas(64) Shared<ActorCell*> wakes_{nullptr};    // linked by wake_next
+  alignas(64) Shared<ActorCell*> adopted_{nullptr};  // linked by run_next
 };
 
 }  // namespace plexspaces::detail

@@ -20,8 +20,16 @@ namespace plexspaces::detail {
 
 namespace {
 
-std::uint16_t depth_below(const CallContext* above) {
-  return above == nullptr ? 1 : static_cast<std::uint16_t>(above->depth + 1);
+Error circle_error(ActorId asker, ActorId asked) {
+  std::string circle = asker == asked ? fmt::format("{0} -> {0}", asked.slot)
+                                      : fmt::format("{0} -> ... -> {1} -> {0}", asked.slot, asker.slot);
+  return Error(Code::kFailedPrecondition,
+               fmt::format("the ask closes a circle: {}; an actor that waits cannot answer", circle), "PLX-ACT-0008");
+}
+
+Error chain_error() {
+  return Error(Code::kFailedPrecondition, fmt::format("the chain of asks is longer than {} actors", kCallChainMax),
+               "PLX-ACT-0009");
 }
 
 // The answer to an ask goes back to an actor of this process, whatever runtime or thread it comes from.
@@ -170,21 +178,6 @@ Status Worker::tell(const ActorKey& to, Envelope* envelope) {
   return runtime_.deliver(envelope);
 }
 
-// Whether the actor, whose input has the chain of asks `above`, may wait for `to`.
-Status Worker::check_chain(const ActorCell& cell, const CallContext* above, NodeId node, ActorId to) const {
-  std::string cycle;
-  if (to == cell.id() && node == node_id_) cycle = fmt::format("{}", to.slot);
-  for (const CallContext* link = above; link != nullptr && cycle.empty(); link = link->parent)
-    if (link->caller == to && link->node == node) cycle = fmt::format("{} -> ... -> {}", to.slot, cell.slot);
-  if (!cycle.empty())
-    return fail(Code::kFailedPrecondition,
-                fmt::format("the ask closes a circle: {} -> {}; an actor that waits cannot answer", cycle, to.slot),
-                "PLX-ACT-0008");
-  if (depth_below(above) > kCallChainMax)
-    return fail(Code::kFailedPrecondition, "the chain of asks is longer than 64 actors", "PLX-ACT-0009");
-  return {};
-}
-
 bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
                        Duration within) {
   ActorCell& cell = *context.cell_;
@@ -196,12 +189,22 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
   };
   bool here = node == node_id_;
   if (!to || (here && table_.find(to.slot) == nullptr)) return refuse(gone_error());
-  if (Status chain = check_chain(cell, above, node, to); !chain) return refuse(std::move(chain).error());
+  std::uint16_t depth = 1;
+  if (to.slot == cell.slot && here && to == cell.id()) [[unlikely]]
+    return refuse(circle_error(cell.id(), to));
+  if (above != nullptr) {
+    depth = static_cast<std::uint16_t>(above->depth + 1);
+    for (const CallContext* link = above; link != nullptr; link = link->parent)
+      if (link->caller == to && link->node == node) [[unlikely]]
+        return refuse(circle_error(cell.id(), to));
+    if (depth > kCallChainMax) [[unlikely]]
+      return refuse(chain_error());
+  }
   if (!here) [[unlikely]]
-    return begin_ask_elsewhere(wait, context, node, to, envelope, within);
+    return begin_ask_elsewhere(wait, context, depth, node, to, envelope, within);
 
   CallContext* link = new_context(&pool_);
-  link->depth = depth_below(above);
+  link->depth = depth;
   link->caller = cell.id();
   link->node = node;
   link->deadline = saturating_add(now_, within);
@@ -233,8 +236,8 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
 }
 
 // An ask of an actor of another runtime. Whatever becomes of it comes as the answer.
-bool Worker::begin_ask_elsewhere(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
-                                 Duration within) {
+bool Worker::begin_ask_elsewhere(Wait& wait, const Context& context, std::uint16_t depth, NodeId node, ActorId to,
+                                 Envelope* envelope, Duration within) {
   ActorCell& cell = *context.cell_;
   const CallContext* above = context.input_->context;
   Runtime* other = Runtime::of(node);
@@ -244,7 +247,7 @@ bool Worker::begin_ask_elsewhere(Wait& wait, const Context& context, NodeId node
     return false;
   }
   CallContext* link = new_context(nullptr);
-  link->depth = depth_below(above);
+  link->depth = depth;
   link->caller = cell.id();
   link->node = node_id_;
   Duration left = within;
