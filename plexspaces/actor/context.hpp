@@ -219,8 +219,8 @@ class Context {
   /// come: false for one that has been handled, was cancelled, or is another actor's.
   bool cancel(TimerRef timer) { return worker_->cancel_timer(*cell_, timer); }
 
-  /// Makes `message` this actor's next one, before all that is queued or unstashed. Of several, the last comes first. It
-  /// is not subject to the mailbox's bound, but to its own.
+  /// Makes `message` this actor's next one, before all that is queued or unstashed. Of several, the last comes first.
+  /// It is not subject to the mailbox's bound, but to its own.
   /// @error kFailedPrecondition: this actor does not handle it. kUnimplemented: it is addressed by key.
   /// kResourceExhausted: kContinuationsMax wait.
   template <class Self = void, class M>

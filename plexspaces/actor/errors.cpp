@@ -12,9 +12,7 @@ Error gone_error() {
   return Error(Code::kNotFound, "no such actor: it has ended, or the reference is of an earlier life", "PLX-ACT-0005");
 }
 
-Error runtime_ended_error() {
-  return Error(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004");
-}
+Error runtime_ended_error() { return Error(Code::kNotFound, "the runtime of this actor has ended", "PLX-ACT-0004"); }
 
 Error dropped_error() {
   return Error(Code::kUnknown, "the request was dropped while the node stopped; ask again", "PLX-ACT-0001",
@@ -76,9 +74,10 @@ Error no_answer_error() {
 }
 
 Error too_many_continuations_error() {
-  return Error(Code::kResourceExhausted,
-               fmt::format("{} messages of continue_with() wait already: tell the actor itself instead", kContinuationsMax),
-               "PLX-ACT-0056");
+  return Error(
+      Code::kResourceExhausted,
+      fmt::format("{} messages of continue_with() wait already: tell the actor itself instead", kContinuationsMax),
+      "PLX-ACT-0056");
 }
 
 Error too_many_actors_error() {

@@ -462,8 +462,7 @@ Result<std::shared_ptr<detail::SendDecision>> Runtime::send_or_offer(ActorId to,
   };
   if (envelope->charge > message_units_max_)
     return refuse(DeadLetterReason::kTooLarge, detail::too_large_error(envelope->bytes(), options_));
-  if (Status running = check_running(); !running)
-    return refuse(DeadLetterReason::kStopped, std::move(running).error());
+  if (Status running = check_running(); !running) return refuse(DeadLetterReason::kStopped, std::move(running).error());
   detail::ActorCell* cell = to ? table_.find(to.slot) : nullptr;
   Sent sent = cell == nullptr ? Sent::kGone : Worker::push_cross_worker(*this, *cell, to, envelope);
   if (sent == Sent::kOk) return nullptr;

@@ -198,8 +198,8 @@ TEST_F(TwoRuntimesTest, ACircleOfAsksIsFoundAndTheSamePlaceElsewhereIsNone) {
 }
 
 TEST_F(TwoRuntimesTest, ASendWaitsForRoomThere) {
-  auto server = *there_->runtime.spawn<Server>(
-      SpawnOptions{.name = "", .mailbox = {.messages_max = 2, .bytes_max = 0, .overflow = Overflow::kBlock, .priority = {}}});
+  auto server = *there_->runtime.spawn<Server>(SpawnOptions{
+      .name = "", .mailbox = {.messages_max = 2, .bytes_max = 0, .overflow = Overflow::kBlock, .priority = {}}});
   ASSERT_TRUE(server.tell(Hold{}));
   run();
   EXPECT_EQ(call([server](Context& ctx) -> Task<std::string> {
@@ -223,8 +223,8 @@ TEST_F(TwoRuntimesTest, ASendWaitsForRoomThere) {
 }
 
 TEST_F(TwoRuntimesTest, ASendThatFindsNoRoomInTimeIsTakenBack) {
-  auto server = *there_->runtime.spawn<Server>(
-      SpawnOptions{.name = "", .mailbox = {.messages_max = 1, .bytes_max = 0, .overflow = Overflow::kBlock, .priority = {}}});
+  auto server = *there_->runtime.spawn<Server>(SpawnOptions{
+      .name = "", .mailbox = {.messages_max = 1, .bytes_max = 0, .overflow = Overflow::kBlock, .priority = {}}});
   ASSERT_TRUE(server.tell(Hold{}));
   run();
   ASSERT_TRUE(server.tell(Work{1, ""}));

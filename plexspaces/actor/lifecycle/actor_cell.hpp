@@ -35,7 +35,7 @@ struct Extras {
   std::unique_ptr<MailboxState> mailbox;  // of an actor with a mailbox that is not like all others
   std::unique_ptr<ActorTimers> timers;    // of an actor with timers
   std::unique_ptr<IdleTimer> idle;        // of an actor with an idle timeout
-  Backlog backlog;                        // with kBacklog
+  std::unique_ptr<Backlog> backlog;       // with kBacklog
 };
 
 /// Two cache lines for each actor. The memory of a cell is a cell for as long as the runtime lives, so a stale id may
@@ -68,10 +68,11 @@ struct Extras {
 ///    on the new home's adopted list, which take_cross_worker() acquires.
 ///  - generation. A stale message may slip in when the actor ends between the look and the push; what decides is the
 ///    drain, which compares target_generation with what its own worker has written.
-///  - cross_worker, queued, queued_units, mailbox. Counts for the bounds, which hold for their sum: each addition is taken
-///    back by whoever takes the envelope, so none is lost. While the home worker takes over what came, up to kBacklogStep
-///    messages are in neither count: a mailbox may hold so many more, and never refuses what has room. The number in
-///    `mailbox` is published after the entry that it names.
+///  - cross_worker, queued, queued_units, mailbox. Counts for the bounds, which hold for their sum: each addition is
+///  taken
+///    back by whoever takes the envelope, so none is lost. While the home worker takes over what came, up to
+///    kBacklogStep messages are in neither count: a mailbox may hold so many more, and never refuses what has room. The
+///    number in `mailbox` is published after the entry that it names.
 struct alignas(128) ActorCell {
   // The home worker's, but for inbox, generation and home, which others read.
   Actor* actor = nullptr;
@@ -87,12 +88,12 @@ struct alignas(128) ActorCell {
   Extras* extras = nullptr;
 
   Shared<std::uint64_t> cross_worker{0};  // what is in the inbox: kCrossWorkerMessage for each, and its charge
-  ActorCell* wake_next = nullptr;              // in some worker's list of wake-ups
+  ActorCell* wake_next = nullptr;         // in some worker's list of wake-ups
   Shared<std::uint32_t> queued_units{0};  // as `queued`: what those messages are charged
   Shared<bool> wake_pending{false};       // in some worker's list of wake-ups, or about to be
   Shared<std::uint8_t> mailbox{0};        // its MailboxKind: Runtime::mailbox_kind()
   Shared<std::uint16_t> class_number{0};  // of `actor`: see class_name()
-  alignas(8) std::byte small[40];              // the actor, when it fits; else a pointer to its memory
+  alignas(8) std::byte small[40];         // the actor, when it fits; else a pointer to its memory
 
   static Envelope* idle() { return reinterpret_cast<Envelope*>(1); }
   static Envelope* closed() { return reinterpret_cast<Envelope*>(2); }
@@ -136,8 +137,8 @@ inline ExitLinks* lists_of(const ActorCell& cell) {
 inline constexpr std::uint64_t kCrossWorkerMessage = std::uint64_t{1} << 34;
 inline constexpr std::uint64_t kCrossWorkerUnitsMask = kCrossWorkerMessage - 1;
 
-/// What an envelope counts for while it is in an inbox. What the runtime owes an actor is bound elsewhere; a message that
-/// waits for room counts.
+/// What an envelope counts for while it is in an inbox. What the runtime owes an actor is bound elsewhere; a message
+/// that waits for room counts.
 inline std::uint64_t cross_worker_charge(const Envelope& envelope) {
   if (envelope.is(Envelope::kSystem) && envelope.type != &kSendMessage) return 0;
   return kCrossWorkerMessage + envelope.charge;

@@ -9,8 +9,8 @@
 
 namespace plexspaces::detail {
 
-/// A stock of free cells that is filled from the table and emptied into it by whole batches, so that the table's lock is
-/// taken once for many actors, and cells come back wherever their actors end.
+/// A stock of free cells that is filled from the table and emptied into it by whole batches, so that the table's lock
+/// is taken once for many actors, and cells come back wherever their actors end.
 ///
 ///     take() <--- loose (up to a batch) <---> spare (a batch, or none) <---> CellTable
 ///     give() --->

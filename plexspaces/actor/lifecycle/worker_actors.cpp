@@ -96,7 +96,7 @@ void Worker::end(ActorCell& cell) {
   }
   Remains remains{&cell, id, nullptr, {}, {}};
   if (ActorCell::is_list(word)) remains.inbox.add(word);
-  if ((cell.flags & ActorCell::kBacklog) != 0) remains.backlog = std::exchange(cell.extras->backlog, {});
+  if ((cell.flags & ActorCell::kBacklog) != 0) remains.backlog = *cell.extras->backlog;
   // Before the actor counts as ended: who sees that may use the name.
   if (cell.extras != nullptr && !cell.extras->name.empty()) runtime_.release_name(cell.extras->name);
   std::uint32_t next_generation = id.generation + 1 == 0 ? 1 : id.generation + 1;

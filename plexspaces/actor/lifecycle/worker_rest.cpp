@@ -23,7 +23,7 @@ bool is_unused(const ExitLinks& lists) {
 bool is_unused(const Extras& extras) {
   return extras.system_head == nullptr && extras.open == nullptr && extras.activation == nullptr &&
          extras.name.empty() && extras.exits == nullptr && extras.mailbox == nullptr && extras.timers == nullptr &&
-         extras.idle == nullptr;
+         extras.idle == nullptr && extras.backlog == nullptr;
 }
 
 }  // namespace

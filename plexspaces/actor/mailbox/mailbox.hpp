@@ -93,10 +93,11 @@ class Priorities {
 
 /// The mailbox of one actor. A limit of 0 is that of the runtime (RuntimeOptions).
 ///
-/// The limits hold for all senders together, whatever worker or thread they are on: nothing that has room is refused, and
-/// while the actor's worker takes over what others sent, up to 1,024 messages more may come in. With kDropOldest those of
-/// other workers are dropped only from twice the limits on, so such a mailbox may hold three times its limits while its
-/// actor is in a turn. Down, Exited and timers are not held to them: links_max, monitors_max and timers_max bound those.
+/// The limits hold for all senders together, whatever worker or thread they are on: nothing that has room is refused,
+/// and while the actor's worker takes over what others sent, up to 1,024 messages more may come in. With kDropOldest
+/// those of other workers are dropped only from twice the limits on, so such a mailbox may hold three times its limits
+/// while its actor is in a turn. Down, Exited and timers are not held to them: links_max, monitors_max and timers_max
+/// bound those.
 struct MailboxOptions {
   std::uint32_t messages_max = 0;
   std::uint64_t bytes_max = 0;

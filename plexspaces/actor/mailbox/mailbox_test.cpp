@@ -1,9 +1,9 @@
 #include "plexspaces/actor/mailbox/mailbox.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <deque>
 #include <functional>
-#include <chrono>
 #include <future>
 #include <map>
 #include <optional>

@@ -289,12 +289,14 @@ TEST_F(BudgetTest, WhatStillWaitsToBeBuriedIsAnsweredWhenTheRuntimeEnds) {
   EXPECT_EQ(answered, 20'000u);
 }
 
-// ---- the limits of a mailbox, of all senders together ----------------------------------------------------------------
+// ---- the limits of a mailbox, of all senders together
+// ----------------------------------------------------------------
 
 TEST_F(BudgetTest, AMailboxHoldsItsLimitOfAllSendersTogether_INV_M3) {
   constexpr std::uint32_t kMax = 10;
   auto receiver = node_.runtime.spawn<Receiver>(
-      SpawnOptions{.name = "", .mailbox = {.messages_max = kMax, .bytes_max = 0, .overflow = Overflow::kReject, .priority = {}}},
+      SpawnOptions{.name = "",
+                   .mailbox = {.messages_max = kMax, .bytes_max = 0, .overflow = Overflow::kReject, .priority = {}}},
       &events_);
   struct Local : GenServer<Local, Go> {
     Local(ActorRef<Receiver> receiving, int* accepted_count) : to(receiving), accepted(accepted_count) {}

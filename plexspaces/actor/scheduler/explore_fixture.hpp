@@ -82,7 +82,7 @@ class Exploration {
   void step() {
     if (!exploring_) return;
     if (steps_left_ > 0) --steps_left_;
-    if (random() % 3 == 0) pass(false);
+    if (draw() % 3 == 0) pass(false);
   }
   void yield() { pass(false); }
   /// The thread has nothing to do until its `can_run`. @returns false: the run is over.
@@ -92,7 +92,7 @@ class Exploration {
   }
   bool is_over() const { return abandoned_ || steps_left_ == 0; }
 
-  std::size_t choose(std::size_t count) { return count < 2 ? 0 : static_cast<std::size_t>(random() % count); }
+  std::size_t choose(std::size_t count) { return count < 2 ? 0 : static_cast<std::size_t>(draw() % count); }
   std::size_t thread() const { return exploring_ ? index_ : kMain; }
   Clock& clock() { return clocks_[thread()]; }
   bool exploring() const { return exploring_; }
@@ -108,7 +108,7 @@ class Exploration {
     bool waits = false;
   };
 
-  std::uint64_t random() {
+  std::uint64_t draw() {
     random_ ^= random_ << 13;
     random_ ^= random_ >> 7;
     random_ ^= random_ << 17;
@@ -128,10 +128,13 @@ class Exploration {
     std::vector<Thread*> runnable;
     for (auto& thread : threads_)
       if (may_run(*thread)) runnable.push_back(thread.get());
-    if (runnable.empty())
-      over_.release();
-    else
-      runnable[choose(runnable.size())]->baton.release();
+    if (runnable.empty()) return over_.release();
+    // One thread at a time is held up, so that others come far in the middle of what it does.
+    if (draw() % 64 == 0) slow_ = threads_[choose(threads_.size())].get();
+    Thread* next = runnable[choose(runnable.size())];
+    if (next == slow_ && draw() % 16 != 0) next = runnable[choose(runnable.size())];
+    if (next == slow_ && draw() % 16 != 0) next = runnable[choose(runnable.size())];
+    next->baton.release();
   }
   void pass(bool waits) {
     std::size_t self = index_;
@@ -150,12 +153,13 @@ class Exploration {
   std::binary_semaphore over_{0};
   std::size_t index_ = kMain;  // who has the baton
   std::size_t steps_left_ = 0;
+  Thread* slow_ = nullptr;
   bool exploring_ = false;
   bool abandoned_ = false;
 };
 
-/// As std::atomic. A relaxed or acquire load may see an older value, unless a newer one happens before it or was seen by
-/// its thread; a read-modify-write and what is sequentially consistent see the newest.
+/// As std::atomic. A relaxed or acquire load may see an older value, unless a newer one happens before it or was seen
+/// by its thread; a read-modify-write and what is sequentially consistent see the newest.
 template <class T>
 class Atomic {
  public:
@@ -282,7 +286,7 @@ class Atomic {
 
   T value_;                     // before the history, and between runs
   std::vector<Store> history_;  // in modification order
-  std::size_t dropped_ = 0;    // before these
+  std::size_t dropped_ = 0;     // before these
   mutable std::array<std::size_t, kThreadsMax> seen_{};
 };
 

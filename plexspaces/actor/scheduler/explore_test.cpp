@@ -1,5 +1,5 @@
-// Real workers, run step by step: every atomic operation by which they and other threads share an actor is a step, and a
-// load may see whatever the memory model allows. Built with PLX_EXPLORE, which makes the atomics those of
+// Real workers, run step by step: every atomic operation by which they and other threads share an actor is a step, and
+// a load may see whatever the memory model allows. Built with PLX_EXPLORE, which makes the atomics those of
 // explore_fixture.hpp; the code is that of the library.
 #include <cstdint>
 #include <cstdlib>
@@ -122,7 +122,7 @@ class Breeder : public GenServer<Breeder, Go> {
 };
 
 constexpr std::size_t kStepsMax = 100'000;
-constexpr std::uint64_t kRuns = 400;
+constexpr std::uint64_t kRuns = 1'500;
 
 std::uint64_t first_seed() {
   const char* given = std::getenv("PLX_SEED");
@@ -208,7 +208,8 @@ TEST(ExploreTest, WhileTheOldestAreDroppedTheOthersKeepTheirOrderAndNoWakeUpIsLo
     ASSERT_TRUE(runtime.start());
     Ledger ledger;
     auto receiver = *runtime.spawn<Receiver>(
-        SpawnOptions{.name = "", .mailbox = {.messages_max = 1, .bytes_max = 0, .overflow = Overflow::kDropOldest, .priority = {}}},
+        SpawnOptions{.name = "",
+                     .mailbox = {.messages_max = 1, .bytes_max = 0, .overflow = Overflow::kDropOldest, .priority = {}}},
         &ledger);
     auto sender = *runtime.spawn<Sender>("", receiver, 2u, 3u);
     explore::Exploration run(seed);

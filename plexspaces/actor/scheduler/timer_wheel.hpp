@@ -82,8 +82,8 @@ class TimerWheel {
   std::uint64_t next_tick() const;
 
   std::array<Level, kLevels> levels_;
-  Timer next_;          // list heads
-  Timer spread_;        // of higher levels' slots that begin at tick_, still to be put into theirs
+  Timer next_;    // list heads
+  Timer spread_;  // of higher levels' slots that begin at tick_, still to be put into theirs
   Timer due_;
   Timer unsettled_;     // their `tick` is kUnsettled plus the nanoseconds of `within`
   std::uint64_t tick_;  // everything up to this tick has fired

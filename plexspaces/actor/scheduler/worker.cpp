@@ -11,7 +11,7 @@ namespace plexspaces::detail {
 
 namespace {
 
-constexpr int kCorrelationBits = 54;                 // of one worker: enough for 19 years at 30 M/s
+constexpr int kCorrelationBits = 54;  // of one worker: enough for 19 years at 30 M/s
 static_assert((std::uint64_t{kWorkersMax} - 1) << kCorrelationBits >> kCorrelationBits == kWorkersMax - 1);
 
 constexpr std::size_t kMigratedMax = 32;             // actors in one migration
@@ -341,7 +341,9 @@ void Worker::drain(ActorCell& cell) {
   if (turn_short_list(came)) [[likely]] {
     take_over(cell, came, kBacklogStep);
   } else {
-    Worker::extras(cell).backlog.add(came);
+    Extras& extras = Worker::extras(cell);
+    extras.backlog = std::make_unique<Backlog>();
+    extras.backlog->add(came);
     cell.flags |= ActorCell::kBacklog;
     if ((cell.flags & ActorCell::kScheduled) == 0) schedule(cell);
   }
@@ -349,12 +351,15 @@ void Worker::drain(ActorCell& cell) {
 
 // A step of the backlog, and the others have their turn.
 [[gnu::noinline]] void Worker::run_backlog(ActorCell& cell) {
-  Backlog& backlog = cell.extras->backlog;
+  Backlog& backlog = *cell.extras->backlog;
   if (!backlog.is_turning()) backlog.add(take_inbox(cell));
   if (backlog.is_turning())
     for (Envelope* orders = backlog.turn(); orders != nullptr;) orders = take_over(cell, orders, kBacklogStep);
   if (backlog.ready() != nullptr) backlog.set_ready(take_over(cell, backlog.ready(), kBacklogStep));
-  if (backlog.is_empty()) cell.flags &= static_cast<std::uint16_t>(~ActorCell::kBacklog);
+  if (backlog.is_empty()) {
+    cell.flags &= static_cast<std::uint16_t>(~ActorCell::kBacklog);
+    cell.extras->backlog.reset();
+  }
   next_look_ = turns_in_batch_;
   schedule(cell);
 }
@@ -385,12 +390,12 @@ Envelope* Worker::take_over(ActorCell& cell, Envelope* oldest, std::size_t most)
     else
       cell.head = oldest;
     cell.tail = last;
-    cell.queued.store(cell.queued.load(std::memory_order_relaxed) +
-                          static_cast<std::uint32_t>(charge / kCrossWorkerMessage),
-                      std::memory_order_relaxed);
-    cell.queued_units.store(cell.queued_units.load(std::memory_order_relaxed) +
-                                static_cast<std::uint32_t>(charge & kCrossWorkerUnitsMask),
-                            std::memory_order_relaxed);
+    cell.queued.store(
+        cell.queued.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(charge / kCrossWorkerMessage),
+        std::memory_order_relaxed);
+    cell.queued_units.store(
+        cell.queued_units.load(std::memory_order_relaxed) + static_cast<std::uint32_t>(charge & kCrossWorkerUnitsMask),
+        std::memory_order_relaxed);
     return rest;
   }
   for (Envelope* next = nullptr; oldest != nullptr; oldest = next) {

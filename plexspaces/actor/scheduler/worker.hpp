@@ -86,7 +86,7 @@ struct WorkerCounters {
   }
 };
 
-inline constexpr std::size_t kWorkersMax = 1024;  // of a runtime
+inline constexpr std::size_t kWorkersMax = 1024;       // of a runtime
 inline constexpr std::size_t kBuriedPerBatch = 1'024;  // messages of actors that have ended
 
 class Worker final : public env::Worker {
@@ -169,7 +169,7 @@ class Worker final : public env::Worker {
   void ask_to_stop(ActorCell& cell);     // after the turn that it is in, and when its facets agree
   void stop_cell(ActorCell& cell);       // after the turn that it is in
   bool close_if_idle(ActorCell& cell);
-  void end(ActorCell& cell);  // no turn of it runs
+  void end(ActorCell& cell);            // no turn of it runs
   void bury_remains(std::size_t most);  // messages of actors that have ended
 
   // Open turns.
@@ -295,7 +295,9 @@ class Worker final : public env::Worker {
   bool bury(Remains& remains, std::size_t& most);
   void drop_orders(Envelope* orders);
   void end_activation(Activation& activation, ExitLinks* exits, Envelope* orders, Envelope* queued);
-  bool has_more() const { return !run_queue_.empty() || arriving_ != nullptr || woken_ != nullptr || !remains_.empty(); }
+  bool has_more() const {
+    return !run_queue_.empty() || arriving_ != nullptr || woken_ != nullptr || !remains_.empty();
+  }
   void say_idle(bool idle);
   Worker* find_idle_worker() const;
   void migrate_actors();

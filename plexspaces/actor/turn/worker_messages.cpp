@@ -89,7 +89,8 @@ Status Worker::continue_with(ActorCell& cell, Envelope* message) {
   if (request_ != nullptr) inherit_request(*message, *request_);
   // Its own mailbox tells what was sent first from what was unstashed, and how many there are.
   make_own_mailbox(cell);
-  if (cell.extras->mailbox->urgent >= options_.stash_max + kContinuationsMax) return std::unexpected(too_many_continuations_error());
+  if (cell.extras->mailbox->urgent >= options_.stash_max + kContinuationsMax)
+    return std::unexpected(too_many_continuations_error());
   prepend_any(cell, owned.release());
   schedule_if_runnable(cell);
   return {};
@@ -254,7 +255,8 @@ bool Worker::begin_ask_elsewhere(Wait& wait, const Context& context, std::uint16
   if (above != nullptr) {
     link->parent = copy_context(nullptr, above);
     link->request = above->request;
-    if (!above->until_handled && above->deadline != kNever) left = std::min(left, ask_deadline(*context.input_) - fresh_now());
+    if (!above->until_handled && above->deadline != kNever)
+      left = std::min(left, ask_deadline(*context.input_) - fresh_now());
   }
   link->deadline = saturating_add(other->executor().now(), left);
   envelope->context = link;
