@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <condition_variable>
-#include <cstdio>
 #include <limits>
 #include <optional>
 #include <utility>
@@ -13,6 +12,7 @@
 #include "plexspaces/actor/errors.hpp"
 #include "plexspaces/actor/message/system_message.hpp"
 #include "plexspaces/base/limits.hpp"
+#include "plexspaces/base/standard_error.hpp"
 #include "plexspaces/base/suggest.hpp"
 #include "plexspaces/base/utf8.hpp"
 
@@ -63,7 +63,7 @@ Runtime::Runtime(env::Executor& executor, const Types& types, RuntimeOptions opt
       types_(types),
       options_(std::move(options)),
       default_request_(std::make_shared<const RequestContext>()),
-      log_([](const std::string& line) { std::fprintf(stderr, "%s\n", line.c_str()); }),
+      log_([](const std::string& line) { write_log_line(line); }),
       table_(options_.actors_max, executor.worker_count() + 1),
       watchdog_(executor.worker_count(), options_.slow_handler_after,
                 [this](const detail::SlowTurn& turn) { report(turn); }),

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "plexspaces/actor/types.hpp"
+#include "plexspaces/base/standard_error.hpp"
 #include "plexspaces/cli/command_line.hpp"
 #include "plexspaces/cli/type_record.hpp"
 #include "plexspaces/env/posix/clock.hpp"
@@ -42,7 +43,8 @@ constexpr int kExitFailed = 1;
 constexpr int kExitUsage = 2;
 constexpr int kExitStoreFailed = 70;  // EX_SOFTWARE of sysexits.h
 constexpr std::size_t kFileBytesMax = std::size_t{1} << 20;
-constexpr std::size_t kFilesBesideConnections = 256;  // the store, refused connections, standard streams
+// Descriptors besides connections: the store, refused connections, standard streams, what handlers open.
+constexpr std::size_t kFilesBesideConnections = 256;
 // Of the time that a stop may take: for requests in flight. The rest is for the actors and the store.
 constexpr double kGraceShare = 0.8;
 
@@ -50,6 +52,9 @@ void complain(const std::string& program, std::string_view text) {
   std::string line = fmt::format("{}: {}\n", program, text);
   std::fwrite(line.data(), 1, line.size(), stderr);
 }
+
+// For what a node says while it serves: a reader that does not read must hold up neither an actor nor the end.
+void note(const std::string& program, std::string_view text) { write_log_line(fmt::format("{}: {}", program, text)); }
 
 // A parent process waits for lines, so they go out at once.
 bool print(std::string_view text) {
@@ -163,24 +168,34 @@ int run_ask(const std::string& program, const CommandLine& line, const node::Con
   return answer->body.empty() ? kExitOk : print_result(program, answer->body + "\n");
 }
 
-int run_dev(const std::string& program, const node::Config& config, const Types& types,
+int run_dev(const std::string& program, node::Config config, const Types& types,
             std::vector<Application> applications) {
   env::PosixClock clock;
   TimePoint began = clock.now();
   env::StopSignals signals;
+  env::end_when_out_of_memory(kExitStoreFailed);
   std::size_t files = config.http.connections_max + kFilesBesideConnections;
-  if (std::size_t allowed = env::allow_open_files(files); allowed < files)
-    complain(program,
-             fmt::format("the system allows {} open files, fewer than http.connections_max = {} needs: raise the limit "
-                         "(ulimit -n {}) or lower the key",
-                         allowed, config.http.connections_max, files));
+  if (std::size_t allowed = env::allow_open_files(files); allowed < files) {
+    std::size_t fit = node::connections_that_fit(allowed, config.http.connections_max);
+    if (fit == 0) {
+      complain(program,
+               fmt::format("the system allows {} open files, too few for a node: raise the limit (ulimit -n {}) "
+                           "[PLX-NOD-0004]",
+                           allowed, files));
+      return kExitFailed;
+    }
+    note(program, fmt::format("the system allows {} open files, so {} connections are served at once instead of "
+                              "http.connections_max = {}: raise the limit (ulimit -n {}) or lower the key",
+                              allowed, fit, config.http.connections_max, files));
+    config.http.connections_max = fit;
+  }
   std::atomic<bool> application_failed{false};
   auto on_store_failure = [program](const Error& error) {
-    complain(program, "the store failed, so nothing may be served any more: " + text_of(error));
+    note(program, "the store failed, so nothing may be served any more: " + text_of(error));
     env::end_process(kExitStoreFailed);
   };
   auto on_application_failure = [program, &application_failed](const std::string& name, const ExitReason&) {
-    complain(program, fmt::format("the application '{}' has ended, and the node ends with it", name));
+    note(program, fmt::format("the application '{}' has ended, and the node ends with it", name));
     application_failed.store(true);
     env::StopSignals::request_stop();
   };
@@ -190,15 +205,17 @@ int run_dev(const std::string& program, const node::Config& config, const Types&
     return kExitFailed;
   }
   auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(clock.now() - began).count();
-  print(fmt::format("PlexSpaces {}  {} ready in {} ms\n  http       {}\n  data       {} (sqlite, synchronous=full)\n",
-                    PLX_VERSION, config.node.name, milliseconds, (*node)->http_url(), config.data.directory));
+  std::string banner =
+      fmt::format("PlexSpaces {}  {} ready in {} ms\n  http       {}\n  data       {} (sqlite, synchronous=full)\n",
+                  PLX_VERSION, config.node.name, milliseconds, (*node)->http_url(), config.data.directory);
+  write_without_waiting(STDOUT_FILENO, banner);
 
   std::string_view signal = signals.wait();
-  complain(program, fmt::format("{}: stopping", signal));
+  note(program, fmt::format("{}: stopping", signal));
   signals.end_at_next(config.node.stop_timeout, kExitFailed);
   (*node)->stop(std::chrono::duration_cast<Duration>(config.node.stop_timeout * kGraceShare));
   node->reset();
-  complain(program, "stopped");
+  note(program, "stopped");
   return application_failed.load() ? kExitFailed : kExitOk;
 }
 

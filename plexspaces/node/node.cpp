@@ -35,6 +35,11 @@ std::unexpected<Error> with_key(const Error& error, std::string_view key, std::s
 
 bool is_loopback(std::string_view address) { return address.starts_with("127.") || address == "::1"; }
 
+// Connections over the limit that are told so; each needs a descriptor.
+std::size_t refusals_beside(std::size_t connections) {
+  return std::clamp<std::size_t>(connections / 4, 1, http::ServerOptions().refusals_max);
+}
+
 RuntimeOptions runtime_options(const Config& config, std::uint64_t seed) {
   RuntimeOptions options;
   options.node_name = config.node.name;
@@ -50,6 +55,7 @@ http::ServerOptions server_options(const Config& config) {
   options.port = config.http.port;
   options.limits.body_bytes_max = config.http.body_bytes_max;
   options.connections_max = config.http.connections_max;
+  options.refusals_max = refusals_beside(config.http.connections_max);
   options.request_timeout = config.http.request_timeout;
   options.deadlines.idle_timeout = config.http.idle_timeout;
   return options;
@@ -146,6 +152,14 @@ void Node::Impl::stop(Duration grace) {
   runtime.refuse_new_work();
   // Commits that are queued are carried out; what an actor has not handled yet was acknowledged to nobody.
   executor.stop();
+}
+
+std::size_t connections_that_fit(std::size_t files, std::size_t wanted) {
+  constexpr std::size_t kFilesOfNode = 32;  // 16 are open in an idle node with 2 workers
+  std::size_t left = files - std::min(files, kFilesOfNode);
+  std::size_t fit = std::min(wanted, left);
+  while (fit > 0 && fit + refusals_beside(fit) > left) --fit;
+  return fit;
 }
 
 Node::Node(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}

@@ -1,6 +1,7 @@
 // A node: everything that a process needs to serve actors, put together.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,10 @@ namespace plexspaces::node {
 inline constexpr Duration kApplicationStartMax = 60s;  // each
 inline constexpr double kRequestsShare = 0.75;
 inline constexpr Duration kDataLookEvery = 1s;  // whether the files of the store are still in their place
+
+/// Connections to serve at once, at most `wanted`, where the process may have `files` open: what the store, the workers
+/// and refusals need is left. 0: too few files for a node.
+std::size_t connections_that_fit(std::size_t files, std::size_t wanted);
 
 /// The composition root: builds clock, chance, disk, store, executor, runtime, durability, operations and HTTP in this
 /// order, each given what it uses, and ends them in the opposite one.

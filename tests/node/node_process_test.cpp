@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "node_fixture.hpp"
 #include "process.hpp"
 
 namespace plexspaces::test {
@@ -25,42 +26,7 @@ using testing::HasSubstr;
 using testing::MatchesRegex;
 using testing::StartsWith;
 
-constexpr int kExitFailed = 1;
-constexpr int kExitUsage = 2;
-constexpr int kExitStoreFailed = 70;
-
-class NodeProcessTest : public testing::Test {
- protected:
-  NodeProcessTest() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "plx-node-XXXXXX").string();
-    directory_ = ::mkdtemp(pattern.data());
-  }
-  ~NodeProcessTest() override {
-    std::error_code ignored;
-    std::filesystem::permissions(directory_, std::filesystem::perms::owner_all, ignored);
-    std::filesystem::remove_all(directory_, ignored);
-  }
-
-  std::string data() const { return directory_ + "/data"; }
-
-  std::unique_ptr<Process> start(std::vector<std::string> flags = {}, std::vector<std::string> environment = {}) {
-    std::vector<std::string> arguments{PLX_TEST_NODE, "dev", "--http.port=0", "--data.directory=" + data()};
-    for (std::string& flag : flags) arguments.push_back(std::move(flag));
-    return std::make_unique<Process>(std::move(arguments), std::move(environment));
-  }
-
-  // The port that the node says it listens on; 0 when it never says so.
-  static std::uint16_t port_of(Process& node) {
-    std::string line = node.wait_for_line("http://");
-    std::size_t colon = line.rfind(':');
-    return colon == std::string::npos ? 0 : static_cast<std::uint16_t>(std::stoi(line.substr(colon + 1)));
-  }
-
-  std::string directory_;
-};
-
-constexpr auto kCounter = "/api/v1/actors/default/test/counter/a";
-const std::string kAdd = std::string(kCounter) + "/Add";
+class NodeProcessTest : public NodeFixture {};
 
 TEST_F(NodeProcessTest, ItSaysWhatListensWhereAndServes) {
   auto node = start();
@@ -197,20 +163,19 @@ TEST_F(NodeProcessTest, NamesThatNobodyCouldAddressAreRefusedWhereverTheyComeFro
 }
 
 TEST_F(NodeProcessTest, AHandlerMayForkStartProgramsAndEndTheProcess) {
-  const std::string host = "/api/v1/actors/default/test/host/a/";
   {
     auto node = start();
     std::string port = std::to_string(port_of(*node));
     HttpClient client(static_cast<std::uint16_t>(std::stoi(port)));
     EXPECT_EQ(client.ask("POST", kAdd, R"({"by": 1})").body, "1");
-    EXPECT_EQ(client.ask("POST", host + "Fork", "{}").body, "7");
+    EXPECT_EQ(client.ask("POST", kHost + "Fork", "{}").body, "7");
     // The program has neither the node's signal handling, nor its files and connections; it outlives the node.
     EXPECT_EQ(client
-                  .ask("POST", host + "Execute",
+                  .ask("POST", kHost + "Execute",
                        R"({"command": "sleep 1000 >&- 2>&- <&- & echo $! >)" + directory_ + R"(/pid"})")
                   .body,
               "0");
-    EXPECT_EQ(client.ask("POST", host + "Exit", R"({"code": 3})").status, 0);
+    EXPECT_EQ(client.ask("POST", kHost + "Exit", R"({"code": 3})").status, 0);
     EXPECT_EQ(node->wait(), 3);
     pid_t left = 0;
     std::ifstream(directory_ + "/pid") >> left;

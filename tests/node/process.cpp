@@ -3,6 +3,7 @@
 #include <array>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 
 #include <boost/asio/read.hpp>
 #include <boost/asio/read_until.hpp>
@@ -55,8 +56,7 @@ Process::~Process() {
     ::kill(pid_, SIGKILL);
     wait();
   }
-  ::close(out_.fd);
-  ::close(err_.fd);
+  hang_up();
 }
 
 bool Process::Pipe::read_more() {
@@ -81,6 +81,12 @@ std::string Process::wait_for_line(const std::string& text) { return find_line(o
 std::string Process::wait_for_error_line(const std::string& text) { return find_line(err_, text); }
 
 void Process::send_signal(int number) { ::kill(pid_, number); }
+
+void Process::hang_up() {
+  for (Pipe* pipe : {&out_, &err_}) {
+    if (pipe->fd >= 0) ::close(std::exchange(pipe->fd, -1));
+  }
+}
 
 bool Process::has_ended() {
   if (!ended_) ended_ = ::waitpid(pid_, &status_, WNOHANG) == pid_;
@@ -128,8 +134,8 @@ bool HeldPort::wait_until_served(Process& process) const {
   return false;
 }
 
-HttpClient::HttpClient(std::uint16_t port) : socket_(io_) {
-  socket_.connect(asio::ip::tcp::endpoint(asio::ip::address_v4::loopback(), port));
+HttpClient::HttpClient(std::uint16_t port, const std::string& address) : socket_(io_) {
+  socket_.connect(asio::ip::tcp::endpoint(asio::ip::make_address(address), port));
 }
 
 HttpAnswer HttpClient::ask(const std::string& method, const std::string& target, const std::string& body,

@@ -26,6 +26,8 @@ class Process {
   std::string wait_for_error_line(const std::string& text);
 
   void send_signal(int number);
+  /// Closes this side of its output: nobody reads it any more.
+  void hang_up();
   pid_t pid() const { return pid_; }
   /// Whether it has ended; does not wait.
   bool has_ended();
@@ -79,7 +81,7 @@ struct HttpAnswer {
 /// One blocking connection. A POST, and every body, is application/json.
 class HttpClient {
  public:
-  explicit HttpClient(std::uint16_t port);
+  explicit HttpClient(std::uint16_t port, const std::string& address = "127.0.0.1");
   HttpAnswer ask(const std::string& method, const std::string& target, const std::string& body = {},
                  const std::vector<std::string>& headers = {});
   void send(const std::string& bytes);

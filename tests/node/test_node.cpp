@@ -2,6 +2,8 @@
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -78,8 +80,31 @@ struct GoTo {
 };
 PLX_MESSAGE(GoTo, (1, directory));
 
+struct Throw {
+  using Reply = void;
+  std::string text;
+};
+PLX_MESSAGE(Throw, (1, text));
+
+struct Recurse {
+  using Reply = std::int64_t;
+  std::int64_t kib = 0;  // of stack
+};
+PLX_MESSAGE(Recurse, (1, kib));
+
+struct Allocate {
+  using Reply = void;
+  std::int64_t bytes = 0;
+};
+PLX_MESSAGE(Allocate, (1, bytes));
+
+[[gnu::noinline]] std::int64_t recurse(std::int64_t kib) {
+  volatile char taken[1024] = {};
+  return kib <= 1 ? 1 : recurse(kib - 1) + 1 + taken[kib % 1024];
+}
+
 // What handlers do with their process, though it is not theirs.
-class Host : public GenServer<Host, Exit, Fork, Execute, GoTo> {
+class Host : public GenServer<Host, Exit, Fork, Execute, GoTo, Throw, Recurse, Allocate> {
  public:
   void handle(const Exit& exit, Context&) { std::exit(exit.code); }
   std::int32_t handle(const Fork&, Context&) {
@@ -92,6 +117,12 @@ class Host : public GenServer<Host, Exit, Fork, Execute, GoTo> {
   Result<void> handle(const GoTo& go, Context&) {
     if (::chdir(go.directory.c_str()) == 0) return {};
     return plexspaces::fail(Code::kInvalidArgument, "no such directory", "TST-0002");
+  }
+  void handle(const Throw& m, Context&) { throw std::runtime_error(m.text); }
+  std::int64_t handle(const Recurse& m, Context&) { return recurse(m.kib); }
+  void handle(const Allocate& m, Context&) {
+    std::unique_ptr<volatile char[]> bytes(new volatile char[static_cast<std::size_t>(m.bytes)]);
+    bytes[0] = 1;
   }
   std::int32_t handle(const Execute& execute, Context&) { return std::system(execute.command.c_str()); }
 };

@@ -20,6 +20,16 @@ BlockingPool::BlockingPool(std::string name, std::size_t threads_max, std::size_
 
 BlockingPool::~BlockingPool() { stop(Queued::kDrop); }
 
+void BlockingPool::begin() {
+  std::lock_guard lock(mutex_);
+  if (state_ == State::kOpen && threads_.empty()) add_thread();
+}
+
+void BlockingPool::add_thread() {
+  threads_.emplace_back([this] { drive(); });
+  pthread_setname_np(threads_.back().native_handle(), fmt::format("{}-{}", name_, threads_.size() - 1).c_str());
+}
+
 BlockingPool::Added BlockingPool::add(Job job) {
   std::lock_guard lock(mutex_);
   if (state_ == State::kStopped) return Added::kStopped;
@@ -30,10 +40,9 @@ BlockingPool::Added BlockingPool::add(Job job) {
     return Added::kYes;
   }
   try {
-    threads_.emplace_back([this] { drive(); });
-    pthread_setname_np(threads_.back().native_handle(), fmt::format("{}-{}", name_, threads_.size() - 1).c_str());
-  } catch (const std::system_error&) {
-    PLX_CHECK(!threads_.empty(), "the system gives this process no thread for blocking work");
+    add_thread();
+  } catch (const std::system_error&) {  // none more for this process; those that there are do the work
+    PLX_CHECK(!threads_.empty(), "begin() before add()");
   }
   return Added::kYes;
 }

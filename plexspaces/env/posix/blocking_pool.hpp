@@ -13,7 +13,7 @@
 namespace plexspaces::env {
 
 /// At most `threads_max` jobs run and `queue_max` wait. A thread is started when a job finds none idle, and lives until
-/// stop(). Threads: any.
+/// stop(); the first one by begin(). Threads: any.
 class BlockingPool {
  public:
   using Job = std::move_only_function<void()>;
@@ -21,6 +21,10 @@ class BlockingPool {
   /// `name` is that of its threads, at most 12 characters.
   BlockingPool(std::string name, std::size_t threads_max, std::size_t queue_max);
   ~BlockingPool();  // stop(kDrop)s
+
+  /// Starts the first thread, before add(): so a system that gives none refuses the start, and not the first job.
+  /// @throws std::system_error when it does.
+  void begin();
 
   enum class Added {
     kYes,
@@ -43,6 +47,7 @@ class BlockingPool {
     kDraining,
     kStopped,
   };
+  void add_thread();  // locked
   void drive();
 
   const std::string name_;

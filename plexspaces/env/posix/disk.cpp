@@ -11,6 +11,7 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "plexspaces/env/posix/descriptor.hpp"
@@ -19,6 +20,11 @@ namespace plexspaces::env {
 
 namespace {
 
+// What a node stores is for its user alone, whatever the umask: with 000, as in some containers, everybody could
+// exchange the files.
+constexpr mode_t kFileMode = 0600;
+constexpr mode_t kDirectoryMode = 0700;
+
 // The message for errno `error` after `action` ("cannot write") on `path`.
 std::unexpected<Error> system_error(std::string_view action, const std::string& path, int error) {
   std::string what = std::generic_category().message(error);
@@ -26,8 +32,10 @@ std::unexpected<Error> system_error(std::string_view action, const std::string& 
     case ENOSPC:
     case EDQUOT:
     case EFBIG:  // ulimit -f
-      return fail(Code::kResourceExhausted, fmt::format("{} '{}': {}; free space on that disk", action, path, what),
-                  "PLX-ENV-0001", Retry::kBackoff);
+      return fail(
+          Code::kResourceExhausted,
+          fmt::format("{} '{}': {}; free space, or entries for files (df -i), on that disk", action, path, what),
+          "PLX-ENV-0001", Retry::kBackoff);
     case EMFILE:
     case ENFILE:
       return fail(Code::kResourceExhausted,
@@ -111,6 +119,29 @@ class PosixDirectoryLock final : public DirectoryLock {
   Descriptor descriptor_;
 };
 
+// The name of a file system that other machines write too, whose locks and syncs do not bind them reliably; or null.
+const char* network_file_system(int descriptor) {
+  struct statfs status{};
+  if (::fstatfs(descriptor, &status) != 0) return nullptr;
+  switch (static_cast<std::uint32_t>(status.f_type)) {  // statfs(2) has the numbers
+    case 0x6969:
+      return "NFS";
+    case 0x517b:
+    case 0xff534d42:
+    case 0xfe534d42:
+      return "SMB";
+    case 0x5346414f:
+    case 0x6b414653:
+      return "AFS";
+    case 0x73757245:
+      return "Coda";
+    case 0x564c:
+      return "NCP";
+    default:
+      return nullptr;
+  }
+}
+
 // The pid that the holder of the lock wrote, or empty.
 std::string holder(int descriptor) {
   std::array<char, 24> text{};
@@ -126,7 +157,7 @@ std::string holder(int descriptor) {
 
 Result<std::unique_ptr<File>> PosixDisk::open(const std::string& path, Open how) {
   int flags = O_RDWR | O_CLOEXEC | (how == Open::kCreate ? O_CREAT : 0);
-  Descriptor descriptor(::open(path.c_str(), flags, 0644));
+  Descriptor descriptor(::open(path.c_str(), flags, kFileMode));
   if (!descriptor) return system_error("cannot open", path, errno);
   return std::make_unique<PosixFile>(std::move(descriptor), path);
 }
@@ -144,8 +175,13 @@ Result<bool> PosixDisk::exists(const std::string& path) {
 
 Status PosixDisk::create_directory(const std::string& path) {
   std::error_code error;
-  std::filesystem::create_directories(path, error);
-  if (error) return system_error("cannot create the directory", path, error.value());
+  std::filesystem::path made;
+  for (const std::filesystem::path& part : std::filesystem::path(path)) {
+    made /= part;
+    if (::mkdir(made.c_str(), kDirectoryMode) == 0 || errno == EEXIST) continue;
+    int refused = errno;
+    if (!std::filesystem::is_directory(made, error)) return system_error("cannot create the directory", path, refused);
+  }
   if (!std::filesystem::is_directory(path, error)) return system_error("cannot use as a directory", path, ENOTDIR);
   if (::access(path.c_str(), R_OK | W_OK | X_OK) != 0) return system_error("cannot use the directory", path, errno);
   return {};
@@ -162,8 +198,14 @@ Status PosixDisk::sync_directory(const std::string& path) {
 
 Result<std::unique_ptr<DirectoryLock>> PosixDisk::lock_directory(const std::string& path) {
   std::string file = path + "/LOCK";
-  Descriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644));
+  Descriptor descriptor(::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, kFileMode));
   if (!descriptor) return system_error("cannot open", file, errno);
+  if (const char* name = network_file_system(descriptor.get()); name != nullptr)
+    return fail(Code::kFailedPrecondition,
+                fmt::format("'{}' is on a network file system ({}): its locks and syncs do not keep another machine "
+                            "from the same files; choose a directory on a local disk",
+                            path, name),
+                "PLX-ENV-0010");
   if (::flock(descriptor.get(), LOCK_EX | LOCK_NB) != 0) {
     if (errno != EWOULDBLOCK) return system_error("cannot lock", file, errno);
     std::string pid = holder(descriptor.get());

@@ -18,12 +18,16 @@
 #include "plexspaces/base/check.hpp"
 #include "plexspaces/env/posix/blocking_pool.hpp"
 #include "plexspaces/env/posix/descriptor.hpp"
+#include "plexspaces/env/posix/process.hpp"
 
 namespace plexspaces::env {
 
 namespace asio = boost::asio;
 
 namespace {
+
+// With ulimit -s 32 a thread had 32 KiB, which handlers, SQLite and errors with causes outgrow.
+constexpr std::size_t kStackBytesMin = std::size_t{1} << 20;
 
 TimePoint real_now() {
   return TimePoint(std::chrono::duration_cast<Duration>(std::chrono::steady_clock::now().time_since_epoch()));
@@ -138,6 +142,7 @@ void PosixExecutor::Impl::park(Lane& lane, TimePoint due) {
 
 PosixExecutor::PosixExecutor(PosixExecutorOptions options) {
   occupy_standard_streams();  // before the descriptors that Asio opens for itself
+  need_stacks_of(kStackBytesMin);
   impl_ = std::make_unique<Impl>(options);
 }
 
@@ -150,6 +155,8 @@ std::size_t PosixExecutor::worker_count() const { return impl_->lanes.size(); }
 void PosixExecutor::start(std::span<Worker* const> workers) {
   PLX_CHECK(!impl_->started && workers.size() == impl_->lanes.size(), "start() once, one worker for each index");
   impl_->started = true;
+  impl_->blocking.begin();
+  impl_->storage.begin();
   for (std::size_t i = 0; i < workers.size(); ++i) {
     Lane& lane = *impl_->lanes[i];
     lane.worker = workers[i];

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "plexspaces/base/check.hpp"
+#include "plexspaces/base/standard_error.hpp"
 
 namespace plexspaces::env {
 
@@ -32,12 +33,12 @@ void note_arrival(int number) {
 
 void do_nothing(int) {}
 
-// Async-signal-safe: write and _exit only.
+// Async-signal-safe.
 void end_now(int number) {
   constexpr std::string_view kSecond = "plexspaces: a second signal: ending at once\n";
   constexpr std::string_view kLate = "plexspaces: not stopped in time: ending at once\n";
   std::string_view text = number == SIGALRM ? kLate : kSecond;
-  [[maybe_unused]] ssize_t written = ::write(STDERR_FILENO, text.data(), text.size());
+  write_without_waiting(STDERR_FILENO, text);
   ::_exit(exit_code_at_next.load());
 }
 
