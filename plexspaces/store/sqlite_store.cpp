@@ -161,7 +161,9 @@ class SqliteStore final : public Store {
   Status write_group(std::span<const Commit> commits, std::span<Outcome> outcomes);
   Result<Outcome> decide(const Commit& commit);
   Result<Standing> standing(const std::string& row);
-  Result<bool> visible(Table table, const Mutation& mutation, const Standing& actor);
+  // How a row stands before a commit. An erased one may still be in its table, which the next change must not forget.
+  enum class Row : std::uint8_t { kPresent, kErased, kNever };
+  Result<Row> look_up(const Mutation& mutation, const Standing& actor);
   void apply(const Commit& commit, const std::string& row);
   std::size_t pressure() const;
   Result<std::optional<Overlay::Swept>> sweep(std::size_t changed_bytes);
@@ -202,7 +204,7 @@ class SqliteStore final : public Store {
   LogRecordBuilder builder_;
   std::string actor_row_;     // of the commit at hand
   std::string value_;         // of the row at hand
-  std::vector<bool> absent_;  // of the mutations of the commit at hand: no such row before it
+  std::vector<bool> absent_;  // of the mutations of the commit at hand: neither table nor overlay have the row
 
   struct Counters {
     std::atomic<std::uint64_t> log_bytes{0}, log_bytes_replayed{0}, overlay_bytes{0}, rows_swept{0}, checkpoints{0};
@@ -514,12 +516,14 @@ Result<SqliteStore::Standing> SqliteStore::standing(const std::string& row) {
   return found;
 }
 
-Result<bool> SqliteStore::visible(Table table, const Mutation& mutation, const Standing& actor) {
-  if (table == Table::kActor) return actor.has_state;
-  if (const Overlay::Row* newer = overlay_.find(table, mutation.key)) return newer->held == Overlay::Held::kValue;
-  Statement& get = tables_[index(table)].get;
+Result<SqliteStore::Row> SqliteStore::look_up(const Mutation& mutation, const Standing& actor) {
+  if (mutation.table == Table::kActor) return actor.has_state ? Row::kPresent : Row::kErased;
+  if (const Overlay::Row* newer = overlay_.find(mutation.table, mutation.key))
+    return newer->held == Overlay::Held::kValue ? Row::kPresent : Row::kErased;
+  Statement& get = tables_[index(mutation.table)].get;
   ResetAtEnd reset(get);
-  return get.bind(1, mutation.key).step();
+  PLX_TRY(found, get.bind(1, mutation.key).step());
+  return found ? Row::kPresent : Row::kNever;
 }
 
 Result<Outcome> SqliteStore::decide(const Commit& commit) {
@@ -538,9 +542,9 @@ Result<Outcome> SqliteStore::decide(const Commit& commit) {
   for (std::size_t i = 0; holds && i < commit.mutations.size(); ++i) {
     const Mutation& mutation = commit.mutations[i];
     if (mutation.precondition == Precondition::kNone) continue;
-    PLX_TRY(present, visible(mutation.table, mutation, actor));
-    absent_[i] = !present;
-    holds = present == (mutation.precondition == Precondition::kPresent);
+    PLX_TRY(row, look_up(mutation, actor));
+    absent_[i] = row == Row::kNever;
+    holds = (row == Row::kPresent) == (mutation.precondition == Precondition::kPresent);
   }
   if (holds) return Outcome::kDone;
   reached(Probe::kStoreCommitConflict);

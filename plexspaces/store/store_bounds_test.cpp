@@ -190,6 +190,45 @@ TEST(StoreBoundsTest, ALongLogPressesTheSweepThoughTheOverlayHasRoom) {
   }
 }
 
+// An erased row whose old value is still in the table is hidden by the overlay alone. What the log says of the next
+// change must not let a replay take it for a row that was never there.
+TEST(StoreBoundsTest, AnErasedRowDoesNotComeBackWhenItsErasureLeavesTheLog_INV_J1) {
+  SqliteOptions options = kSmall;
+  options.sweep_bytes_min = 2'048;
+  options.trim_bytes_min = 1;
+  std::size_t hidden = 0;
+  for (bool put : {false, true}) {
+    for (int filler = 0; filler < 60; ++filler) {
+      sim::World world(1);
+      sim::SimDisk disk(world);
+      auto store = open_sqlite(disk, world.random, world.clock, "data", options).value();
+      std::uint64_t sequence = 0;
+      auto commit = [&](std::optional<std::string> value, Precondition precondition, bool touches = true) {
+        Commit made = set_state(*store, "a", sequence++, "state");
+        if (touches) with(made, Table::kOutbox, row_key("a", "x"), std::move(value), precondition);
+        ASSERT_EQ(store->commit(std::span(&made, 1)).front(), kDone);
+      };
+      auto reopen = [&] {
+        store.reset();
+        disk.kill();
+        store = open_sqlite(disk, world.random, world.clock, "data", options).value();
+      };
+      commit("old", Precondition::kNone);
+      for (int i = 0; i < filler; ++i) commit("", Precondition::kNone, false);
+      std::uint64_t swept = store->stats().rows_swept;
+      commit(std::nullopt, Precondition::kPresent);
+      commit(put ? std::optional<std::string>("new") : std::nullopt, Precondition::kAbsent);
+      if (swept > 0 && store->stats().rows_swept == swept) ++hidden;
+      reopen();
+      if (put) commit(std::nullopt, Precondition::kPresent);
+      ASSERT_EQ(store->get(Table::kOutbox, row_key("a", "x")).value(), std::nullopt) << "filler " << filler;
+      reopen();
+      ASSERT_EQ(store->get(Table::kOutbox, row_key("a", "x")).value(), std::nullopt) << "filler " << filler;
+    }
+  }
+  EXPECT_GT(hidden, 10u) << "some erasures were not swept when the next change came";
+}
+
 TEST(StoreBoundsTest, OpeningsWithoutACommitDoNotMakeTheLogFileLonger) {
   sim::World world(1);
   sim::SimDisk disk(world);
