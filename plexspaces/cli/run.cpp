@@ -193,6 +193,8 @@ int run_dev(const std::string& program, const node::Config& config, const Types&
   print(fmt::format("PlexSpaces {}  {} ready in {} ms\n  http       {}\n  data       {} (sqlite, synchronous=full)\n",
                     PLX_VERSION, config.node.name, milliseconds, (*node)->http_url(), config.data.directory));
 
+  if (!(*node)->recovery_note().empty()) complain(program, (*node)->recovery_note());
+
   std::string_view signal = signals.wait();
   complain(program, fmt::format("{}: stopping", signal));
   signals.end_at_next(config.node.stop_timeout, kExitFailed);

@@ -63,7 +63,7 @@ DurabilityFacet::DurabilityFacet(Durability& durability, Activation& activation,
     : durability_(durability),
       activation_(activation),
       options_(options),
-      row_(activation.key().to_row()),
+      row_(store::actor_row(activation.key())),
       resend_after_(options.resend_after),
       resend_alarm_(activation, [this] { resend(); }),
       flush_alarm_(activation, [this] { flush_acknowledged(); }) {}
