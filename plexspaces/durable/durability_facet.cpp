@@ -485,7 +485,7 @@ void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
                               to_value(row, row.deleted ? std::string_view() : std::string_view(state_bytes_)),
                               {}});
   commit.actor = activation_.key();
-  commit.epoch = durability_.lane_.store().epoch(commit.actor.shard());
+  commit.epoch = durability_.lane_.store().epoch(store::shard_of(row_));
   commit.expected_sequence = sequence_++;
   pending_.push_back(std::move(pending));
   durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending_.back().messages.size()),

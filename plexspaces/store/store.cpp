@@ -10,8 +10,11 @@ namespace plexspaces::store {
 
 std::string actor_row(const ActorKey& actor) {
   static_assert(kShardCount <= 256, "a shard is one byte of each key");
-  std::string row = actor.to_row();
-  row.insert(row.begin(), static_cast<char>(actor.shard()));
+  std::string row;
+  constexpr std::size_t kSeparators = 3;
+  row.reserve(1 + actor.tenant.size() + actor.name_space.size() + actor.type.size() + actor.key.size() + kSeparators);
+  row.push_back(static_cast<char>(actor.shard()));
+  actor.append_row(row);
   return row;
 }
 

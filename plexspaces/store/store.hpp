@@ -29,6 +29,8 @@ enum class Precondition : std::uint8_t { kNone, kAbsent, kPresent };
 
 /// The bytes with which all keys of `actor` begin: its shard (one byte), then its ActorKey row.
 std::string actor_row(const ActorKey& actor);
+/// The shard of a row, from its key, which is not empty.
+inline std::uint16_t shard_of(std::string_view key) { return static_cast<unsigned char>(key.front()); }
 /// The actor to which the row under `key` belongs, a kActor key or a longer one. @error kDataLoss: there is none.
 Result<ActorKey> actor_of(std::string_view key);
 

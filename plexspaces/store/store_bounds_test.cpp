@@ -135,6 +135,98 @@ TEST_P(GrowingStoreTest, AReplayGivesTheOverlayThatTheKilledProcessHad) {
   EXPECT_EQ(store_->stats().log_bytes, before.log_bytes);
 }
 
+// One store that grows while its process or its machine dies again and again, at any operation of its disk. Each life
+// makes new actors, changes old ones and erases some messages; `commits_` counts what was acknowledged.
+class CrashLoop {
+ public:
+  CrashLoop(std::uint64_t seed, Keys keys) : world_(seed), disk_(world_), draw_(seed), keys_(keys) {}
+
+  // Until `commits` are acknowledged, or the disk dies.
+  void live(std::uint64_t commits) {
+    auto store = open_sqlite(disk_, world_.random, world_.clock, "data", kSmall);
+    if (!store) return;
+    ASSERT_LE((*store)->stats().log_bytes_replayed, kLogBound) << "after " << commits_ << " commits";
+    replayed_max_ = std::max(replayed_max_, (*store)->stats().log_bytes_replayed);
+    while (commits_ < commits) {
+      auto outcome = commit_next(**store);
+      if (outcome == Outcome::kUnknown) return;
+      ASSERT_TRUE(outcome == kDone || outcome == kConflict) << static_cast<int>(outcome);
+      ++commits_;  // a conflict: it was done in an earlier life, which did not live to hear of it
+    }
+  }
+  void die() { draw_.one_in(3) ? disk_.crash() : disk_.kill(); }
+  void die_soon() { disk_.die_at(1 + draw_.below(600)); }
+  std::uint64_t commits() const { return commits_; }
+  std::uint64_t replayed_max() const { return replayed_max_; }
+  std::size_t bytes() const {
+    std::size_t bytes = 0;
+    for (const std::string& path : disk_.files()) bytes += disk_.contents(path)->size();
+    return bytes;
+  }
+  void expect_all_there() {
+    auto store = open_sqlite(disk_, world_.random, world_.clock, "data", kSmall);
+    ASSERT_TRUE(store.has_value()) << store.error().to_string();
+    for (std::uint64_t i = 0; i < commits_; i += 17) {
+      auto row = (*store)->load(actor(key(i)));
+      ASSERT_TRUE(row.has_value());
+      ASSERT_GE(row->sequence, 1u) << i;
+      ASSERT_EQ((*store)->get(Table::kOutcome, row_key(key(i), "request")).value(), "answer") << i;
+    }
+  }
+
+ private:
+  std::string key(std::uint64_t i) const {
+    return keys_ == Keys::kRandom ? fmt::format("{:016x}", i * 0x9e3779b97f4a7c15u) : fmt::format("k{:08}", i);
+  }
+  // The commit number `commits_`: a new actor; and, by its number alone, another change of an old one with it.
+  Outcome commit_next(Store& store) {
+    std::uint64_t n = commits_;
+    std::vector<Commit> group{set_state(store, key(n), 0, std::string(kStateBytes, 's'))};
+    with(group[0], Table::kOutcome, row_key(key(n), "request"), "answer", Precondition::kAbsent);
+    with(group[0], Table::kOutbox, row_key(key(n), "message"), "message", Precondition::kAbsent);
+    if (n >= 8 && n % 2 == 0) {
+      std::string old = key(n % 5 == 0 ? n / 2 : n - 8);
+      auto row = store.load(actor(old));
+      if (!row) return Outcome::kUnknown;
+      Commit change = set_state(store, old, row->sequence, std::string(kStateBytes, 'c'));
+      with(change, Table::kOutbox, row_key(old, "message"), std::nullopt);
+      group.push_back(std::move(change));
+    }
+    return store.commit(group).front();
+  }
+
+  sim::World world_;
+  sim::SimDisk disk_;
+  sim::SimRandom draw_;
+  Keys keys_;
+  std::uint64_t commits_ = 0;
+  std::uint64_t replayed_max_ = 0;
+};
+
+TEST(StoreCrashLoopTest, TwoHundredDeathsLeaveOpeningAndSizeWhatTheyAreWithoutThem_INV_J1) {
+  constexpr int kDeaths = 200;
+  for (Keys keys : {Keys::kAscending, Keys::kRandom}) {
+    for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+      CrashLoop loop(seed, keys);
+      std::uint64_t grown = 0;
+      for (int death = 0; death < kDeaths; ++death) {
+        loop.die_soon();
+        ASSERT_NO_FATAL_FAILURE(loop.live(~std::uint64_t{0})) << "death " << death << ", seed " << seed;
+        loop.die();
+        if (death == kDeaths / 2) grown = loop.commits();
+      }
+      ASSERT_GT(loop.commits(), grown) << "the store goes on growing";
+      ASSERT_GT(loop.commits(), 1'000u);
+      EXPECT_GT(loop.replayed_max(), 0u);
+      ASSERT_NO_FATAL_FAILURE(loop.expect_all_there());
+      CrashLoop whole(seed, keys);
+      ASSERT_NO_FATAL_FAILURE(whole.live(loop.commits()));
+      EXPECT_LE(static_cast<double>(loop.bytes()), 1.3 * static_cast<double>(whole.bytes()))
+          << "seed " << seed << ", " << loop.commits() << " commits";
+    }
+  }
+}
+
 TEST(StoreBoundsTest, ManyMessagesThatComeAndGoLeaveNothingToReplay) {
   sim::World world(1);
   sim::SimDisk disk(world);
