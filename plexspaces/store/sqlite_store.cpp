@@ -679,10 +679,8 @@ void SqliteStore::stop_serving(Error error) {
 
 // The disk knows more than SQLite's codes tell.
 Error SqliteStore::explain(const Error& error) const {
-  const Error* last = vfs_.last_error();
-  if (last == nullptr) return error;
-  if (error.code() != Code::kDataLoss) return error.caused_by(*last);
-  return last->code() == Code::kDataLoss ? *last : error;
+  if (vfs_.last_error() == nullptr || error.code() == Code::kDataLoss) return error;
+  return error.caused_by(*vfs_.last_error());
 }
 
 // Of a row of the actor table that a statement has found.

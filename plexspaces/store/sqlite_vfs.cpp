@@ -194,18 +194,6 @@ Status SqliteVfs::Impl::begin_log(const WalSalt& next) {
   if (main == nullptr || next == tie.next || next == tie.salt) return {};
   WalTie both = tie;
   both.next = next;
-  if (!tie.needs_log() && tie.next != WalSalt{}) {
-    // A log that began but never got anything whole. It gives way first: a log must lie beside nothing but its name.
-    auto emptied = wal->truncate(0);
-    if (!emptied) {
-      failed(emptied.error(), 0);
-      return emptied;
-    }
-    if (auto synced = wal->sync(); !synced) {
-      last_error = failure = synced.error();
-      return synced;
-    }
-  }
   return write_tie(*main, both);
 }
 
@@ -252,15 +240,8 @@ int file_read(sqlite3_file* file, void* into, int amount, sqlite3_int64 offset) 
     return SQLITE_IOERR_SHORT_READ;
   }
   bool whole_page = open.kind == Kind::kDatabase && size == kPageBytes && at % kPageBytes == 0;
-  if (!whole_page) return SQLITE_OK;
-  std::string_view page(static_cast<const char*>(into), size);
-  if (!page_is_sound(page, at)) return SQLITE_IOERR_DATA;
-  if (checkpoint_of(page) <= open.vfs->tie.checkpoint) return SQLITE_OK;
-  open.vfs->last_error =
-      different_moments(fmt::format("the beginning of '{}' is older than its page {}: it was copied while a node ran",
-                                    open.vfs->database, at / kPageBytes + 1))
-          .error();
-  return SQLITE_IOERR_DATA;
+  if (whole_page && !page_is_sound({static_cast<const char*>(into), size}, at)) return SQLITE_IOERR_DATA;
+  return SQLITE_OK;
 }
 
 int file_write(sqlite3_file* file, const void* from, int amount, sqlite3_int64 offset) {

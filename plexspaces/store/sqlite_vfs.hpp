@@ -16,7 +16,7 @@ namespace plexspaces::store {
 /// promises need:
 ///
 ///  - Each page of the database file ends with its checksum and the number of the checkpoint that wrote it; a page that
-///  does not match, or is of a later checkpoint than the first page knows, is SQLITE_IOERR_DATA.
+///  does not match is SQLITE_IOERR_DATA. The last page has the number of the last checkpoint.
 ///  - The first failed write, truncation or sync (a full disk apart) is kept, and no file is touched again (INV-J3).
 ///  - The first page of the database file also says which log must lie beside it (WalTie): write_tie() before each
 ///  checkpoint and at the end; the VFS itself when a log begins.

@@ -207,7 +207,7 @@ TEST(StoreMixtureTest, ASlowCopyOfALiveFolderIsRefusedOrNothingAcknowledgedBefor
       std::vector<std::string> paths;
       for (const auto& [path, copy] : life.copies()[at]) paths.push_back(path);
       if (draw.one_in(2)) std::ranges::reverse(paths);
-      std::size_t least = life.copies()[at].at(kDatabase).covers;
+      std::size_t least = covered(life.copies()[at]);
       for (const std::string& path : paths) {
         Copy& copied = folder[path];
         std::size_t part = std::size_t{4096} << draw.below(4);
@@ -225,6 +225,30 @@ TEST(StoreMixtureTest, ASlowCopyOfALiveFolderIsRefusedOrNothingAcknowledgedBefor
     }
   }
   EXPECT_GT(refused, 500u);
+}
+
+TEST(StoreMixtureTest, ACopyWhoseBeginningIsOlderThanItsEndIsRefusedOrNothingIsMissing_INV_J2) {
+  std::size_t refused = 0;
+  for (std::uint64_t seed = 1; seed <= 6; ++seed) {
+    Life life(seed);
+    for (std::size_t here = 0; here + 1 < life.copies().size(); ++here) {
+      for (std::size_t there = here + 1; there < std::min(here + 4, life.copies().size()); ++there) {
+        const std::string& before = life.copies()[here].at(kDatabase).bytes;
+        const std::string& after = life.copies()[there].at(kDatabase).bytes;
+        if (before.size() <= 4096 || before == after) continue;
+        Folder folder = life.copies()[here];
+        folder[kDatabase].bytes = before.substr(0, 4096) + after.substr(4096);
+        std::string why;
+        auto verdict = life.judge(folder, covered(folder), why);
+        ASSERT_NE(verdict, Life::Verdict::kWrong)
+            << why << ": copies " << here << " and " << there << ", seed " << seed;
+        if (verdict != Life::Verdict::kRefused) continue;
+        ++refused;
+        ASSERT_NE(why.find("older"), std::string::npos) << why;
+      }
+    }
+  }
+  EXPECT_GT(refused, 100u);
 }
 
 }  // namespace
