@@ -102,7 +102,7 @@ Status sqlite(const Options& options, std::size_t group, bool unique_outcomes, e
       commit.actor = {"default", "bench", "counter", fmt::format("actor-{}", index)};
       commit.epoch = store->epoch(0);
       commit.expected_sequence = sequences[index]++;
-      std::string row = commit.actor.to_row();
+      std::string row = store::actor_row(commit.actor);
       commit.mutations.push_back({store::Table::kActor, row, std::string(kStateBytes, 's')});
       ++request;
       // Unique: each request leaves its answer. Else each actor keeps 8, the newest over the oldest.

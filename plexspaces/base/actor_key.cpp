@@ -45,9 +45,13 @@ std::string ActorKey::to_string() const { return fmt::format("{}/{}/{}/{}", tena
 std::string ActorKey::to_row() const {
   std::string row;
   row.reserve(tenant.size() + name_space.size() + type.size() + key.size() + 3);
-  row.append(tenant).append(kSeparator).append(name_space).append(kSeparator);
-  row.append(type).append(kSeparator).append(key);
+  append_row(row);
   return row;
+}
+
+void ActorKey::append_row(std::string& out) const {
+  out.append(tenant).append(kSeparator).append(name_space).append(kSeparator);
+  out.append(type).append(kSeparator).append(key);
 }
 
 Result<ActorKey> ActorKey::from_row(std::string_view row) {

@@ -34,6 +34,8 @@ struct ActorKey {
 
   /// The parts with a NUL between them: the bytes under which rows of this actor are stored.
   std::string to_row() const;
+  /// Appends to_row() to `out`.
+  void append_row(std::string& out) const;
   /// @error kDataLoss: `row` is not what to_row() returns.
   static Result<ActorKey> from_row(std::string_view row);
 

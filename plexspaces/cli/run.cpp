@@ -210,6 +210,8 @@ int run_dev(const std::string& program, node::Config config, const Types& types,
                   PLX_VERSION, config.node.name, milliseconds, (*node)->http_url(), config.data.directory);
   write_without_waiting(STDOUT_FILENO, banner);
 
+  if (!(*node)->recovery_note().empty()) complain(program, (*node)->recovery_note());
+
   std::string_view signal = signals.wait();
   note(program, fmt::format("{}: stopping", signal));
   signals.end_at_next(config.node.stop_timeout, kExitFailed);

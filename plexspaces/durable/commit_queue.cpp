@@ -79,7 +79,8 @@ Status CommitQueue::readiness(TimePoint now) const {
 void CommitQueue::commit_group(std::vector<Job>& jobs, std::size_t begin, std::size_t end) {
   std::vector<store::Commit> commits;
   commits.reserve(end - begin);
-  for (std::size_t i = begin; i < end; ++i) commits.push_back(std::move(std::get<PendingCommit>(jobs[i]).commit));
+  for (std::size_t i = begin; i < end; ++i)
+    commits.emplace_back(std::move(std::get<PendingCommit>(jobs[i]).commit)).id = ++last_id_;
   commit_since_.store(executor_.now().time_since_epoch().count(), std::memory_order_relaxed);
   std::vector<store::Outcome> outcomes = store_.commit(commits);
   commit_since_.store(kNothing, std::memory_order_relaxed);

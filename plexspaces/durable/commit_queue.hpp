@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <mutex>
 #include <variant>
@@ -67,6 +68,7 @@ class CommitQueue {
   std::mutex mutex_;
   std::vector<Job> queue_;
   bool driving_ = false;
+  std::uint64_t last_id_ = 0;  // of the commits of this process, so of this epoch; of the thread that drives
   std::atomic<Duration::rep> commit_since_{kNothing};  // when the group at hand was begun
   std::atomic<Duration::rep> full_since_{kNothing};    // when a commit was last refused for want of space
 };

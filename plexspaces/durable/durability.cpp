@@ -77,8 +77,7 @@ Durability::~Durability() { runtime_.end_actors(); }
 Status Durability::recover() {
   Status read;
   PLX_TRY_STATUS(lane_.store().scan(store::Table::kOutbox, "", [&](std::string_view key, std::string_view) {
-    constexpr std::size_t kSuffixBytes = 9;  // a NUL and an id
-    auto sender = ActorKey::from_row(key.substr(0, key.size() - kSuffixBytes));
+    auto sender = store::actor_of(key);
     if (!sender) {
       read = std::unexpected(sender.error());
       return false;

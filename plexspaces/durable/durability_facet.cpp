@@ -63,7 +63,7 @@ DurabilityFacet::DurabilityFacet(Durability& durability, Activation& activation,
     : durability_(durability),
       activation_(activation),
       options_(options),
-      row_(activation.key().to_row()),
+      row_(store::actor_row(activation.key())),
       resend_after_(options.resend_after),
       resend_alarm_(activation, [this] { resend(); }),
       flush_alarm_(activation, [this] { flush_acknowledged(); }) {}
@@ -485,7 +485,7 @@ void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
                               to_value(row, row.deleted ? std::string_view() : std::string_view(state_bytes_)),
                               {}});
   commit.actor = activation_.key();
-  commit.epoch = durability_.lane_.store().epoch(commit.actor.shard());
+  commit.epoch = durability_.lane_.store().epoch(store::shard_of(row_));
   commit.expected_sequence = sequence_++;
   pending_.push_back(std::move(pending));
   durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending_.back().messages.size()),

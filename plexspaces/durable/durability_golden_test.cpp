@@ -1,6 +1,6 @@
 // Stores that released versions wrote, kept in testdata/: each version must read them all.
 //
-//   PLX_WRITE_GOLDEN=1 durable_test --gtest_filter=DurabilityGoldenTest.*     writes testdata/format_1 anew
+//   PLX_WRITE_GOLDEN=1 durable_test --gtest_filter=DurabilityGoldenTest.*     writes testdata/format_2 anew
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -18,7 +18,7 @@ namespace {
 using namespace testing_support;
 namespace fs = std::filesystem;
 
-const fs::path kGolden = fs::path(PLX_DURABLE_TESTDATA) / "format_1";
+const fs::path kGolden = fs::path(PLX_DURABLE_TESTDATA) / "format_2";
 
 std::unique_ptr<Process> open(sim::World& world, sim::SimDisk& disk) {
   auto store = store::open_sqlite(disk, world.random, world.clock, "data");
@@ -50,7 +50,7 @@ void write_golden() {
       std::ofstream(kGolden / fs::path(path).filename(), std::ios::binary) << *disk.contents(path);
 }
 
-TEST(DurabilityGoldenTest, AStoreOfFormat1IsReadAndGoesOn) {  // INV-J8
+TEST(DurabilityGoldenTest, AStoreOfFormat2IsReadAndGoesOn) {  // INV-J8
   if (std::getenv("PLX_WRITE_GOLDEN") != nullptr) write_golden();
   sim::World world(2);
   sim::SimDisk disk(world);

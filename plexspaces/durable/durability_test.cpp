@@ -32,11 +32,12 @@ class DurabilityTest : public testing::Test {
   }
   std::size_t rows(store::Table table) { return contents_->tables[table].size(); }
   Value<StoredActor> stored_value(const std::string& key) {
-    return *from_value<StoredActor>(contents_->tables[store::Table::kActor].at(account(key).to_row()), "actor");
+    return *from_value<StoredActor>(contents_->tables[store::Table::kActor].at(store::actor_row(account(key))),
+                                    "actor");
   }
   StoredActor stored(const std::string& key) { return stored_value(key).header; }
   void set_state(const std::string& key, std::string_view state) {
-    contents_->tables[store::Table::kActor][account(key).to_row()] = to_value(stored(key), state);
+    contents_->tables[store::Table::kActor][store::actor_row(account(key))] = to_value(stored(key), state);
   }
 
   sim::World world_;

@@ -204,6 +204,8 @@ std::string Node::http_url() const {
   return fmt::format("http://{}{}{}:{}", v6 ? "[" : "", impl_->config.http.address, v6 ? "]" : "", http_port());
 }
 
+const std::string& Node::recovery_note() const { return impl_->store->recovery_note(); }
+
 Runtime& Node::runtime() { return impl_->runtime; }
 
 const Applications& Node::applications() const { return impl_->applications; }

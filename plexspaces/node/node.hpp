@@ -55,6 +55,8 @@ class Node {
   std::string http_url() const;
   std::uint16_t http_port() const;
   Runtime& runtime();
+  /// What opening the store found that a person should read; empty when nothing.
+  const std::string& recovery_note() const;
   const Applications& applications() const;
 
   /// Refuses new requests, lets those in flight end, then stops the applications, for at most `grace` together, of

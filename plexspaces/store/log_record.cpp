@@ -12,7 +12,6 @@ namespace plexspaces::store {
 namespace {
 
 constexpr char kFormat = 2;
-constexpr char kFormatWithoutSweep = 1;
 constexpr std::size_t kHeaderBytes = 5;
 constexpr std::uint8_t kTableMask = 0x0f;
 constexpr std::uint8_t kErases = 0x10;
@@ -98,6 +97,7 @@ void LogRecordBuilder::append(const Commit& commit, std::string_view actor_row, 
   ++count_;
   put_varint(body_, commit.epoch);
   put_varint(body_, commit.expected_sequence);
+  put_varint(body_, commit.id);
   put_bytes(body_, actor_row);
   put_varint(body_, commit.records.size());
   for (const std::string& record : commit.records) put_bytes(body_, record);
@@ -132,7 +132,7 @@ std::string_view LogRecordBuilder::finish(std::uint64_t position, const std::opt
 
 Result<std::optional<Overlay::Swept>> read_log_record(std::uint64_t position, std::string_view row,
                                                       const std::function<void(const LoggedCommit&)>& visit) {
-  if (row.size() < kHeaderBytes || (row[0] != kFormat && row[0] != kFormatWithoutSweep)) return damaged(position);
+  if (row.size() < kHeaderBytes || row[0] != kFormat) return damaged(position);
   std::uint32_t stored = 0;
   for (int i = 0; i < 4; ++i) stored |= static_cast<std::uint32_t>(static_cast<unsigned char>(row[1 + i])) << (8 * i);
   std::string_view body = row.substr(kHeaderBytes);
@@ -145,6 +145,7 @@ Result<std::optional<Overlay::Swept>> read_log_record(std::uint64_t position, st
     commit.mutations.clear();
     commit.epoch = reader.varint();
     commit.expected_sequence = reader.varint();
+    commit.id = reader.varint();
     commit.actor_row = reader.bytes();
     for (std::uint64_t records = reader.count(); records > 0; --records) commit.records.push_back(reader.bytes());
     for (std::uint64_t mutations = reader.count(); mutations > 0; --mutations) {
@@ -160,7 +161,7 @@ Result<std::optional<Overlay::Swept>> read_log_record(std::uint64_t position, st
     visit(commit);
   }
   std::optional<Overlay::Swept> swept;
-  if (row[0] == kFormat && reader.varint() != 0) {
+  if (reader.varint() != 0) {
     swept.emplace();
     for (Overlay::Place* place : {&swept->from, &swept->to, &swept->lap_end}) {
       place->group = reader.bytes();

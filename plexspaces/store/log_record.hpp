@@ -17,19 +17,19 @@ namespace plexspaces::store {
 /// Builds the row of one group commit.
 ///
 ///     [ format 2 ] [ crc32c, 4 bytes, little endian ] [ commit count ] commits ... [ 0, or 1 and the sweep ]
-///     commit:    epoch, expected sequence, actor row, record count, records, mutation count, mutations
+///     commit:    epoch, expected sequence, id, actor row, record count, records, mutation count, mutations
 ///     mutation:  flags, key, value unless erased
 ///     flags:     bits 0-3 the table, bit 4 erases, bit 5 the key is the actor's row followed by what is stored,
-///                bit 6 there was no such row before the commit
+///                bit 6 before the commit neither the table nor the overlay had such a row, not even an erased one
 ///     sweep:     group and rest of the places from, to and lap_end: which rows the same transaction wrote into the
 ///                tables (Overlay::Swept)
 ///
-/// Format 1 has no sweep. Numbers are varints (LEB128), strings a length and bytes. The checksum covers the row's
-/// position (8 bytes, little endian) and all that follows it, so that a row at another position is damage too.
+/// Numbers are varints (LEB128), strings a length and bytes. The checksum covers the row's position (8 bytes, little
+/// endian) and all that follows it, so that a row at another position is damage too.
 class LogRecordBuilder {
  public:
   void start();
-  /// `absent[i]`: mutation i is known to find no row.
+  /// `absent[i]`: mutation i is known to find no row, not even an erased one.
   void append(const Commit& commit, std::string_view actor_row, const std::vector<bool>& absent);
   std::size_t count() const { return count_; }
   std::size_t bytes() const { return body_.size(); }
@@ -52,6 +52,7 @@ struct LoggedMutation {
 struct LoggedCommit {
   std::uint64_t epoch = 0;
   std::uint64_t expected_sequence = 0;
+  std::uint64_t id = 0;
   std::string_view actor_row;
   std::vector<std::string_view> records;
   std::vector<LoggedMutation> mutations;

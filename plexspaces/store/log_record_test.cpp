@@ -30,12 +30,12 @@ const Overlay::Swept kSwept{.from = {"a", "\1"}, .to = {"b", ""}, .lap_end = {"c
 std::string sample_row(LogRecordBuilder& builder) {
   builder.start();
   Commit commit{.epoch = 3, .actor = actor("a"), .expected_sequence = 200, .records = {"r1", ""}};
-  with(commit, Table::kActor, actor("a").to_row(), std::string(300, 's'));
+  with(commit, Table::kActor, actor_row(actor("a")), std::string(300, 's'));
   with(commit, Table::kOutbox, row_key("a", "m"), std::nullopt);
   with(commit, Table::kPeer, "elsewhere", "");
-  builder.append(commit, commit.actor.to_row(), {false, true, false});
+  builder.append(commit, actor_row(commit.actor), {false, true, false});
   Commit bare{.epoch = 3, .actor = actor("b")};
-  builder.append(bare, bare.actor.to_row(), {});
+  builder.append(bare, actor_row(bare.actor), {});
   return std::string(builder.finish(17, kSwept));
 }
 
@@ -46,14 +46,14 @@ TEST(LogRecordTest, ReadsBackWhatWasAppendedInOrder) {
   auto swept = read_log_record(17, row, [&](const LoggedCommit& commit) {
     EXPECT_EQ(commit.epoch, 3u);
     if (++visited == 2) {
-      EXPECT_EQ(commit.actor_row, actor("b").to_row());
+      EXPECT_EQ(commit.actor_row, actor_row(actor("b")));
       EXPECT_TRUE(commit.mutations.empty());
       return;
     }
     EXPECT_EQ(commit.expected_sequence, 200u);
     EXPECT_EQ(commit.records, (std::vector<std::string_view>{"r1", ""}));
     ASSERT_EQ(commit.mutations.size(), 3u);
-    EXPECT_EQ(commit.mutations[0].key, actor("a").to_row());
+    EXPECT_EQ(commit.mutations[0].key, actor_row(actor("a")));
     EXPECT_EQ(commit.mutations[0].value, std::string(300, 's'));
     EXPECT_EQ(commit.mutations[1].table, Table::kOutbox);
     EXPECT_EQ(commit.mutations[1].key, row_key("a", "m"));
@@ -88,17 +88,20 @@ TEST(LogRecordTest, EachFlippedBitAndEachLengthIsDataLossAndVisitsNothing_INV_J2
   EXPECT_TRUE(refused(18, row)) << "a row belongs to its position";
 }
 
-TEST(WalMarkTest, ReadsBackWhatItWroteAndRefusesEachFlippedBit) {
-  WalMark mark{.salt = {1, 0xfffffffe}, .bytes = 0x1234567890};
-  std::string bytes = mark.encode();
-  ASSERT_EQ(bytes.size(), WalMark::kBytes);
-  EXPECT_EQ(WalMark::decode(bytes)->salt, mark.salt);
-  EXPECT_EQ(WalMark::decode(bytes)->bytes, mark.bytes);
-  for (std::size_t bit = 0; bit < bytes.size() * 8; ++bit) {
+TEST(WalTieTest, ReadsBackWhatItEncodesAndNothingElse) {
+  WalTie tie{.salt = {0xdeadbeef, 7}, .bytes = (std::uint64_t{1} << 40) + 3, .next = {0xdeadbef0, 9}, .checkpoint = 12};
+  std::string bytes = tie.encode();
+  ASSERT_EQ(bytes.size(), WalTie::kBytes);
+  EXPECT_EQ(WalTie::decode(bytes).value(), tie);
+  EXPECT_EQ(WalTie::decode(WalTie().encode()).value(), WalTie());
+  for (std::size_t at = 0; at < bytes.size(); ++at) {
     std::string flipped = bytes;
-    flipped[bit / 8] = static_cast<char>(flipped[bit / 8] ^ (1 << (bit % 8)));
-    EXPECT_FALSE(WalMark::decode(flipped).has_value());
+    flipped[at] = static_cast<char>(flipped[at] ^ 1);
+    EXPECT_FALSE(WalTie::decode(flipped).has_value()) << at;
+    EXPECT_FALSE(WalTie::decode(std::string_view(bytes).substr(0, at)).has_value()) << at;
   }
+  EXPECT_FALSE(WalTie::decode(bytes + '\0').has_value());
+  EXPECT_FALSE(WalTie::decode(std::string(WalTie::kBytes, '\0')).has_value());
 }
 
 }  // namespace

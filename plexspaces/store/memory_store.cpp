@@ -22,22 +22,22 @@ std::vector<Outcome> MemoryStore::commit(std::span<const Commit> commits) {
 }
 
 Outcome MemoryStore::decide(const Commit& commit) {
-  if (auto checked = check_commit(commit); !checked) {
+  std::string row = actor_row(commit.actor);
+  if (auto checked = check_commit(commit, row); !checked) {
     refusal_ = checked.error();
     return Outcome::kRefused;
   }
   // The second comparison fences an older opening of the same contents.
   if (commit.epoch != epoch_ || epoch_ != contents_->epoch) return Outcome::kFenced;
-  std::string row = commit.actor.to_row();
-  auto sequence = contents_->sequences.find(row);
-  if (commit.expected_sequence != (sequence == contents_->sequences.end() ? 0 : sequence->second))
+  auto standing = contents_->actors.find(row);
+  if (commit.expected_sequence != (standing == contents_->actors.end() ? 0 : standing->second.sequence))
     return Outcome::kConflict;
   for (const Mutation& mutation : commit.mutations) {
     bool present = contents_->tables[mutation.table].contains(mutation.key);
     if (mutation.precondition == Precondition::kAbsent && present) return Outcome::kConflict;
     if (mutation.precondition == Precondition::kPresent && !present) return Outcome::kConflict;
   }
-  contents_->sequences[row] = commit.expected_sequence + 1;
+  contents_->actors[row] = {commit.expected_sequence + 1, commit.epoch, commit.id, {}};
   for (const Mutation& mutation : commit.mutations) {
     if (mutation.value)
       contents_->tables[mutation.table][mutation.key] = *mutation.value;
@@ -49,9 +49,9 @@ Outcome MemoryStore::decide(const Commit& commit) {
 
 Result<ActorRow> MemoryStore::load(const ActorKey& actor) {
   if (failure_) return std::unexpected(*failure_);
-  std::string row = actor.to_row();
+  std::string row = actor_row(actor);
   ActorRow loaded;
-  if (auto found = contents_->sequences.find(row); found != contents_->sequences.end()) loaded.sequence = found->second;
+  if (auto found = contents_->actors.find(row); found != contents_->actors.end()) loaded = found->second;
   const auto& states = contents_->tables[Table::kActor];
   if (auto found = states.find(row); found != states.end()) loaded.value = found->second;
   return loaded;
@@ -61,7 +61,7 @@ Result<ActorRow> MemoryStore::load_rows(
     const ActorKey& actor,
     const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) {
   PLX_TRY(loaded, load(actor));
-  std::string prefix = actor.to_row() + '\0';
+  std::string prefix = actor_row(actor) + '\0';
   for (const auto& [table, rows] : contents_->tables)
     for (auto at = rows.lower_bound(prefix); at != rows.end() && at->first.starts_with(prefix); ++at)
       PLX_TRY_STATUS(visit(table, std::string_view(at->first).substr(prefix.size()), at->second));

@@ -18,7 +18,7 @@ struct MemoryContents {
 
   std::string id;
   std::uint64_t epoch = 0;
-  std::map<std::string, std::uint64_t> sequences;              // by ActorKey row
+  std::map<std::string, ActorRow> actors;                      // by actor_row(), without their values
   std::map<Table, std::map<std::string, std::string>> tables;  // std::string compares bytes unsigned, as the port says
 };
 

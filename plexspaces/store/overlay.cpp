@@ -17,10 +17,11 @@ struct SplitKey {
   std::string_view rest;
 };
 
-// An ActorKey row has four parts with a NUL between them; another NUL ends it. A key of another form is a group of its
-// own. Ordering by group and then by rest is ordering by key: no part holds a NUL, which sorts below all other bytes.
+// The shard is one byte of any value. An ActorKey row has four parts with a NUL between them; another NUL ends it. A
+// key of another form is a group of its own. Ordering by group and then by rest is ordering by key: no part holds a
+// NUL, which sorts below all other bytes.
 SplitKey split(std::string_view key) {
-  std::size_t at = 0;
+  std::size_t at = 1;
   for (int part = 0; part < 4; ++part) {
     at = key.find('\0', at);
     if (at == std::string_view::npos) return {key, {}};
@@ -95,7 +96,7 @@ Overlay::Row& Overlay::change(char table, std::string_view key, bool absent) {
     bytes_ -= row_cost(rest.size(), at->second.value.size());
     discount(at->second);
     undo.before = std::exchange(
-        at->second, Row{.born = at->second.born, .position = position_, .sequence = at->second.sequence, .value = {}});
+        at->second, Row{.born = at->second.born, .position = position_, .version = at->second.version, .value = {}});
   } else {
     at = rows.emplace_hint(at, rest, Row{.born = absent, .position = position_, .value = {}});
     undo.inserted = true;
@@ -136,9 +137,9 @@ void Overlay::erase(Table table, std::string_view key, bool absent) {
   bytes_ += row_cost(undo_.back().rest->size(), 0);
 }
 
-void Overlay::put_actor(std::string_view key, std::uint64_t sequence, Held held, std::string_view value) {
+void Overlay::put_actor(std::string_view key, const Version& version, Held held, std::string_view value) {
   Row& row = change(tag(Table::kActor), key, false);
-  row.sequence = sequence;
+  row.version = version;
   row.held = held;
   if (held != Held::kTableValue) {
     row.value = value;

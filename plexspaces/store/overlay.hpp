@@ -39,13 +39,20 @@ class Overlay {
   enum class Held : std::uint8_t {
     kValue,       // `value` is the row
     kErased,      // there is no row, whatever the table says
-    kTableValue,  // only the sequence is newer (kActor): the value is the table's
+    kTableValue,  // only the version is newer (kActor): the value is the table's
+  };
+  /// An actor's last commit.
+  struct Version {
+    std::uint64_t sequence = 0;
+    std::uint64_t epoch = 0;
+    std::uint64_t commit_id = 0;
+    friend bool operator==(const Version&, const Version&) = default;
   };
   struct Row {
     Held held = Held::kValue;
     bool born = false;           // the table has no row under this key
     std::uint64_t position = 0;  // the log row from which on the log holds all of this row that the table lacks
-    std::uint64_t sequence = 0;  // kActor only
+    Version version;             // kActor only
     std::string value;
   };
 
@@ -72,11 +79,12 @@ class Overlay {
 
   /// The changes that follow are those of the log row at `position`, which never falls.
   void begin(std::uint64_t position);
-  /// `absent` says that no such row is visible now.
+  /// `absent` says that neither the table nor the overlay has such a row, not even an erased one.
   void put(Table table, std::string_view key, std::string_view value, bool absent);
   void erase(Table table, std::string_view key, bool absent);
-  /// The actor has `sequence` commits, and its state changes to `value`, is erased (kErased), or stays (kTableValue).
-  void put_actor(std::string_view key, std::uint64_t sequence, Held held, std::string_view value);
+  /// The actor's last commit is `version`, and its state changes to `value`, is erased (kErased), or stays
+  /// (kTableValue).
+  void put_actor(std::string_view key, const Version& version, Held held, std::string_view value);
 
   /// Hands rows to `write`, actor by actor in key order, on from where the last call stopped, and forgets them, until
   /// they sum to `budget` bytes or the lap ends.
@@ -127,7 +135,7 @@ class Overlay {
   };
 
  private:
-  static constexpr std::size_t kRowBytes = 160;    // a tree node with its two strings
+  static constexpr std::size_t kRowBytes = 176;    // a tree node with its two strings
   static constexpr std::size_t kGroupBytes = 208;  // its entries in the table of groups and in their order
 
   struct Hash {

@@ -27,7 +27,7 @@ Picture picture(const Overlay& overlay) {
   for (Table table : {Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox})
     for (Overlay::Scan scan(overlay, table, ""); !scan.done(); scan.next())
       seen[{static_cast<int>(table), scan.key()}] = {static_cast<int>(scan.row().held), scan.row().born,
-                                                     scan.row().sequence, scan.row().value};
+                                                     scan.row().version.sequence, scan.row().value};
   return seen;
 }
 
@@ -111,11 +111,11 @@ TEST(OverlayTest, TheOldestPositionIsThatOfTheLastChangeOfTheRowThatChangedLonge
   change(7, "a");
   EXPECT_EQ(overlay.oldest_position(), 6u) << "the log row of the last change has all of a row";
   overlay.begin(8);
-  overlay.put_actor("c", 1, Overlay::Held::kValue, "state");
+  overlay.put_actor("c", {.sequence = 1}, Overlay::Held::kValue, "state");
   settle(overlay);
   change(9, "b");
   overlay.begin(10);
-  overlay.put_actor("c", 2, Overlay::Held::kTableValue, "");
+  overlay.put_actor("c", {.sequence = 2}, Overlay::Held::kTableValue, "");
   settle(overlay);
   change(11, "a");
   EXPECT_EQ(overlay.oldest_position(), 8u) << "a state that its actor's last commit left alone is in an earlier row";
@@ -133,8 +133,8 @@ TEST(OverlayTest, TheOldestPositionIsThatOfTheLastChangeOfTheRowThatChangedLonge
 
 TEST(OverlayTest, AScanVisitsAPrefixInKeyOrderThoughRowsAreGroupedByActor) {
   std::vector<std::string> keys;
-  for (std::string_view text : {"t|n|y|k", "t|n|y|k|", "t|n|y|k|a", "t|n|y|k|a|b", "t|n|y|k|b", "t|n|y|k2",
-                                "t|n|y|k2|a", "t|n|z|a|x", "t|n", "t", "u"}) {
+  for (std::string_view text : {"|t|n|y|k", "|t|n|y|k|", "|t|n|y|k|a", "|t|n|y|k|a|b", "|t|n|y|k|b", "|t|n|y|k2",
+                                "|t|n|y|k2|a", "|t|n|z|a|x", "|t|n", "t", "u", "at|n|y|k|a"}) {
     std::string key(text);
     std::ranges::replace(key, '|', '\0');
     keys.push_back(key);
@@ -161,7 +161,8 @@ TEST(OverlayTest, AScanVisitsAPrefixInKeyOrderThoughRowsAreGroupedByActor) {
 TEST(OverlayTest, AScanOfOneActorDoesNotLookAtOthersHoweverManyThereAre) {
   Overlay overlay;
   std::string prefix("t\0n\0y\0", 6);
-  for (int i = 0; i < 1'000; ++i) overlay.put_actor(prefix + std::to_string(i), 1, Overlay::Held::kValue, "state");
+  for (int i = 0; i < 1'000; ++i)
+    overlay.put_actor(prefix + std::to_string(i), {.sequence = 1}, Overlay::Held::kValue, "state");
   overlay.put(Table::kPeer, prefix + "5" + std::string("\0p", 2), "peer", false);
   settle(overlay);
   for (const char* key : {"5", "0", "500", "none"}) {
@@ -179,7 +180,7 @@ using Change = std::function<void(Overlay&)>;
 Change any_change() {
   std::string key(1, static_cast<char>('a' + *rc::gen::inRange(0, 4)));
   if (key < "c")
-    key = std::string("t\0n\0y\0", 6) + key + std::string("\0", 1) + std::to_string(*rc::gen::inRange(0, 3));
+    key = std::string("\0t\0n\0y\0", 7) + key + std::string("\0", 1) + std::to_string(*rc::gen::inRange(0, 3));
   std::string value(static_cast<std::size_t>(*rc::gen::inRange(0, 9)), 'v');
   bool if_absent = *rc::gen::arbitrary<bool>();
   auto absent = [=](Overlay& overlay) { return if_absent && overlay.find(Table::kOutbox, key) == nullptr; };
@@ -191,7 +192,7 @@ Change any_change() {
       return [=](Overlay& overlay) { overlay.erase(Table::kOutbox, key, absent(overlay)); };
     default:
       auto held = *rc::gen::element(Overlay::Held::kValue, Overlay::Held::kTableValue);
-      return [=](Overlay& overlay) { overlay.put_actor(key, value.size(), held, value); };
+      return [=](Overlay& overlay) { overlay.put_actor(key, {.sequence = value.size()}, held, value); };
   }
 }
 
@@ -207,7 +208,7 @@ void check_counts(const Overlay& overlay, std::uint64_t position) {
   std::uint64_t oldest = position;
   for (Table table : {Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox}) {
     for (Overlay::Scan scan(overlay, table, ""); !scan.done(); scan.next()) {
-      std::string group = scan.key().size() > 6 ? scan.key().substr(0, 7) : scan.key();
+      std::string group = scan.key().size() > 7 ? scan.key().substr(0, 8) : scan.key();
       if (groups.insert(group).second) bytes += Overlay::group_cost(group.size());
       bytes += Overlay::row_cost(1 + scan.key().size() - group.size(), scan.row().value.size());
       oldest = std::min(oldest, scan.row().position);

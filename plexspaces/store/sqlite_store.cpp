@@ -25,45 +25,51 @@ namespace {
 
 constexpr std::array kTables{Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox};
 constexpr std::array<std::string_view, 4> kTableNames{"actor", "outcome", "peer", "outbox"};
-constexpr std::string_view kApplicationId = "1347179603";  // "PLXS", in the file's header
+constexpr std::string_view kApplicationId = "1347180627";  // "PLXS", in the file's header
 
 std::size_t index(Table table) { return static_cast<std::size_t>(table) - 1; }
 
 constexpr const char* kSchema = R"(
   CREATE TABLE meta(name TEXT PRIMARY KEY, value) WITHOUT ROWID;
   CREATE TABLE turn_log(pos INTEGER PRIMARY KEY, batch BLOB NOT NULL);
-  CREATE TABLE actor(key BLOB PRIMARY KEY, sequence INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
+  CREATE TABLE actor(key BLOB PRIMARY KEY, sequence INTEGER NOT NULL, epoch INTEGER NOT NULL,
+    commit_id INTEGER NOT NULL, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE outcome(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE peer(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   CREATE TABLE outbox(key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID;
   INSERT INTO meta VALUES('epoch', 0), ('log_begin', 1);
-  PRAGMA application_id = 1347179603;
-  PRAGMA user_version = 1;
+  PRAGMA application_id = 1347180627;
+  PRAGMA user_version = 2;
 )";
 
 // A stored value: the payload, a byte that tells whether the actor has a state (kActor only), the checksum of
 // everything in the row.
 constexpr std::size_t kSumBytes = 4;
 
-std::uint32_t row_sum(Table table, std::string_view key, std::uint64_t sequence, std::string_view payload) {
-  std::array<char, 9> head{};
+std::uint32_t row_sum(Table table, std::string_view key, const Overlay::Version& version, std::string_view payload) {
+  std::array<char, 25> head{};
   head[0] = static_cast<char>(table);
-  for (int i = 0; i < 8; ++i) head[1 + i] = static_cast<char>(sequence >> (8 * i));
+  for (int i = 0; i < 8; ++i) {
+    head[1 + i] = static_cast<char>(version.sequence >> (8 * i));
+    head[9 + i] = static_cast<char>(version.epoch >> (8 * i));
+    head[17 + i] = static_cast<char>(version.commit_id >> (8 * i));
+  }
   return crc32c(payload, crc32c(key, crc32c(std::string_view(head.data(), head.size()))));
 }
 
-void seal(std::string& payload, Table table, std::string_view key, std::uint64_t sequence) {
-  std::uint32_t sum = row_sum(table, key, sequence, payload);
+void seal(std::string& payload, Table table, std::string_view key, const Overlay::Version& version = {}) {
+  std::uint32_t sum = row_sum(table, key, version, payload);
   for (int i = 0; i < 4; ++i) payload.push_back(static_cast<char>(sum >> (8 * i)));
 }
 
-Result<std::string_view> unseal(std::string_view stored, Table table, std::string_view key, std::uint64_t sequence) {
+Result<std::string_view> unseal(std::string_view stored, Table table, std::string_view key,
+                                const Overlay::Version& version = {}) {
   if (stored.size() >= kSumBytes) {
     std::string_view payload = stored.substr(0, stored.size() - kSumBytes);
     std::uint32_t sum = 0;
     for (int i = 0; i < 4; ++i)
       sum |= static_cast<std::uint32_t>(static_cast<unsigned char>(stored[payload.size() + i])) << (8 * i);
-    if (sum == row_sum(table, key, sequence, payload)) return payload;
+    if (sum == row_sum(table, key, version, payload)) return payload;
   }
   reached(Probe::kStoreDamageRefused);
   return fail(
@@ -130,6 +136,7 @@ class SqliteStore final : public Store {
               const std::function<bool(std::string_view, std::string_view)>& visit) override;
   const Error* refusal() const override { return refusal_ ? &*refusal_ : nullptr; }
   const Error* failure() const override { return failed_.load(std::memory_order_acquire); }
+  const std::string& recovery_note() const override { return vfs_.recovery_note(); }
   StoreStats stats() const override;
   ~SqliteStore() override;
 
@@ -161,7 +168,9 @@ class SqliteStore final : public Store {
   Status write_group(std::span<const Commit> commits, std::span<Outcome> outcomes);
   Result<Outcome> decide(const Commit& commit);
   Result<Standing> standing(const std::string& row);
-  Result<bool> visible(Table table, const Mutation& mutation, const Standing& actor);
+  // How a row stands before a commit. An erased one may still be in its table, which the next change must not forget.
+  enum class Row : std::uint8_t { kPresent, kErased, kNever };
+  Result<Row> look_up(const Mutation& mutation, const Standing& actor);
   void apply(const Commit& commit, const std::string& row);
   std::size_t pressure() const;
   Result<std::optional<Overlay::Swept>> sweep(std::size_t changed_bytes);
@@ -173,7 +182,7 @@ class SqliteStore final : public Store {
   Error explain(const Error& error) const;
 
   struct StoredActor {
-    std::uint64_t sequence = 0;
+    Overlay::Version version;
     std::optional<std::string> state;
   };
   Result<std::optional<StoredActor>> read_actor(std::string_view row);
@@ -202,7 +211,7 @@ class SqliteStore final : public Store {
   LogRecordBuilder builder_;
   std::string actor_row_;     // of the commit at hand
   std::string value_;         // of the row at hand
-  std::vector<bool> absent_;  // of the mutations of the commit at hand: no such row before it
+  std::vector<bool> absent_;  // of the mutations of the commit at hand: neither table nor overlay have the row
 
   struct Counters {
     std::atomic<std::uint64_t> log_bytes{0}, log_bytes_replayed{0}, overlay_bytes{0}, rows_swept{0}, checkpoints{0};
@@ -233,6 +242,7 @@ Result<std::unique_ptr<Store>> SqliteStore::open(env::Disk& disk, env::Random& r
     // Before the epoch: only a write after a checkpoint, in the same process, lets the log file start over.
     PLX_TRY_STATUS(store->checkpoint_when_due());
     PLX_TRY_STATUS(store->raise_epoch());
+    PLX_TRY_STATUS(store->vfs_.name_new_log());
     return store->replay();
   }();
   if (!opened)
@@ -241,10 +251,10 @@ Result<std::unique_ptr<Store>> SqliteStore::open(env::Disk& disk, env::Random& r
   return store;
 }
 
-// A log that is closed in order is whole to its last byte. With a mark at its end, damage in its last transaction is
-// not mistaken for the torn tail that a crash leaves. Without it nothing is lost, so a refused write is no error here.
+// A log that is closed in order is whole to its last byte: only then can damage in its last transaction be told from a
+// transaction that a crash has torn. Without the tie nothing is lost, so a refused write is no error here.
 SqliteStore::~SqliteStore() {
-  if (serving_ && failure() == nullptr) static_cast<void>(vfs_.write_mark());
+  if (serving_ && failure() == nullptr) static_cast<void>(vfs_.write_tie());
 }
 
 Status SqliteStore::create_or_check(env::Random& random) {
@@ -297,14 +307,14 @@ Status SqliteStore::prepare() {
     TableStatements& statements = tables_[index(table)];
     std::string_view name = kTableNames[index(table)];
     bool actor = table == Table::kActor;
-    std::string_view columns = actor ? "key, value, sequence" : "key, value";
+    std::string_view columns = actor ? "key, value, sequence, epoch, commit_id" : "key, value";
     PLX_TRY_STATUS(into(statements.get, fmt::format("SELECT {} FROM {} WHERE key = ?1", columns, name)));
     PLX_TRY_STATUS(into(statements.scan,
                         fmt::format("SELECT {} FROM {} WHERE key >= ?1 AND key < ?2 ORDER BY key", columns, name)));
     PLX_TRY_STATUS(
         into(statements.scan_to_end, fmt::format("SELECT {} FROM {} WHERE key >= ?1 ORDER BY key", columns, name)));
     PLX_TRY_STATUS(into(statements.put, fmt::format("INSERT OR REPLACE INTO {}({}) VALUES(?1, ?2{})", name, columns,
-                                                    actor ? ", ?3" : "")));
+                                                    actor ? ", ?3, ?4, ?5" : "")));
     PLX_TRY_STATUS(into(statements.erase, fmt::format("DELETE FROM {} WHERE key = ?1", name)));
   }
   PLX_TRY_STATUS(into(begin_, "BEGIN IMMEDIATE"));
@@ -368,7 +378,7 @@ Status SqliteStore::replay() {
           overlay_.erase(mutation.table, mutation.key, mutation.absent);
         }
       }
-      overlay_.put_actor(commit.actor_row, commit.expected_sequence + 1, held, state);
+      overlay_.put_actor(commit.actor_row, {commit.expected_sequence + 1, commit.epoch, commit.id}, held, state);
     });
     if (!replayed) {
       reached(Probe::kStoreDamageRefused);
@@ -436,7 +446,7 @@ void SqliteStore::commit_group(std::span<const Commit> commits, std::span<Outcom
       if (row.held == Overlay::Held::kTableValue)
         actors_.forget(key);
       else
-        actors_.put(key, {row.sequence, row.held == Overlay::Held::kValue});
+        actors_.put(key, {row.version.sequence, row.held == Overlay::Held::kValue});
     });
     counters_.rows_swept.fetch_add(swept, std::memory_order_relaxed);
     publish();
@@ -464,7 +474,7 @@ Status SqliteStore::write_group(std::span<const Commit> commits, std::span<Outco
   overlay_.begin(next_position_);
   std::size_t overlay_bytes = overlay_.bytes();
   for (std::size_t i = 0; i < commits.size(); ++i) {
-    actor_row_ = commits[i].actor.to_row();
+    actor_row_ = actor_row(commits[i].actor);
     PLX_TRY(outcome, decide(commits[i]));
     outcomes[i] = outcome;
     if (outcome == Outcome::kDone) apply(commits[i], actor_row_);
@@ -501,29 +511,31 @@ Status SqliteStore::write_group(std::span<const Commit> commits, std::span<Outco
 Result<SqliteStore::Standing> SqliteStore::standing(const std::string& row) {
   const Overlay::Row* newer = overlay_.find(Table::kActor, row);
   if (newer != nullptr && newer->held != Overlay::Held::kTableValue)
-    return Standing{newer->sequence, newer->held == Overlay::Held::kValue};
+    return Standing{newer->version.sequence, newer->held == Overlay::Held::kValue};
   Standing found;
   if (const ActorCache::Known* known = actors_.find(row)) {
     found = {known->sequence, known->has_state};
   } else {
     PLX_TRY(stored, read_actor(row));
-    if (stored) found = {stored->sequence, stored->state.has_value()};
+    if (stored) found = {stored->version.sequence, stored->state.has_value()};
     actors_.put(row, {found.sequence, found.has_state});
   }
-  if (newer != nullptr) found.sequence = newer->sequence;
+  if (newer != nullptr) found.sequence = newer->version.sequence;
   return found;
 }
 
-Result<bool> SqliteStore::visible(Table table, const Mutation& mutation, const Standing& actor) {
-  if (table == Table::kActor) return actor.has_state;
-  if (const Overlay::Row* newer = overlay_.find(table, mutation.key)) return newer->held == Overlay::Held::kValue;
-  Statement& get = tables_[index(table)].get;
+Result<SqliteStore::Row> SqliteStore::look_up(const Mutation& mutation, const Standing& actor) {
+  if (mutation.table == Table::kActor) return actor.has_state ? Row::kPresent : Row::kErased;
+  if (const Overlay::Row* newer = overlay_.find(mutation.table, mutation.key))
+    return newer->held == Overlay::Held::kValue ? Row::kPresent : Row::kErased;
+  Statement& get = tables_[index(mutation.table)].get;
   ResetAtEnd reset(get);
-  return get.bind(1, mutation.key).step();
+  PLX_TRY(found, get.bind(1, mutation.key).step());
+  return found ? Row::kPresent : Row::kNever;
 }
 
 Result<Outcome> SqliteStore::decide(const Commit& commit) {
-  if (auto checked = check_commit(commit); !checked) {
+  if (auto checked = check_commit(commit, actor_row_); !checked) {
     refusal_ = checked.error();
     reached(Probe::kStoreCommitRefused);
     return Outcome::kRefused;
@@ -538,9 +550,9 @@ Result<Outcome> SqliteStore::decide(const Commit& commit) {
   for (std::size_t i = 0; holds && i < commit.mutations.size(); ++i) {
     const Mutation& mutation = commit.mutations[i];
     if (mutation.precondition == Precondition::kNone) continue;
-    PLX_TRY(present, visible(mutation.table, mutation, actor));
-    absent_[i] = !present;
-    holds = present == (mutation.precondition == Precondition::kPresent);
+    PLX_TRY(row, look_up(mutation, actor));
+    absent_[i] = row == Row::kNever;
+    holds = (row == Row::kPresent) == (mutation.precondition == Precondition::kPresent);
   }
   if (holds) return Outcome::kDone;
   reached(Probe::kStoreCommitConflict);
@@ -562,7 +574,7 @@ void SqliteStore::apply(const Commit& commit, const std::string& row) {
       overlay_.erase(mutation.table, mutation.key, absent_[i]);
     }
   }
-  overlay_.put_actor(row, commit.expected_sequence + 1, held, state);
+  overlay_.put_actor(row, {commit.expected_sequence + 1, commit.epoch, commit.id}, held, state);
 }
 
 // How near the overlay and the upper half of the log are to their limits: 0 to kPressureMax.
@@ -599,7 +611,7 @@ Status SqliteStore::write_row(Table table, const std::string& key, const Overlay
   if (table != Table::kActor) {
     if (row.held == Overlay::Held::kErased) return statements.erase.bind(1, key).run();
     value_ = row.value;
-    seal(value_, table, key, 0);
+    seal(value_, table, key);
     return statements.put.bind(1, key).bind(2, value_).run();
   }
   value_.clear();
@@ -614,8 +626,13 @@ Status SqliteStore::write_row(Table table, const std::string& key, const Overlay
     }
   }
   if (value_.empty()) value_.push_back('\0');
-  seal(value_, table, key, row.sequence);
-  return statements.put.bind(1, key).bind(2, value_).bind(3, row.sequence).run();
+  seal(value_, table, key, row.version);
+  return statements.put.bind(1, key)
+      .bind(2, value_)
+      .bind(3, row.version.sequence)
+      .bind(4, row.version.epoch)
+      .bind(5, row.version.commit_id)
+      .run();
 }
 
 // Deletes log rows of which the tables hold everything by now, a portion at a time.
@@ -635,7 +652,7 @@ Status SqliteStore::trim(std::size_t changed_bytes) {
 
 Status SqliteStore::checkpoint_when_due() {
   if (vfs_.wal_bytes() < options_.checkpoint_bytes) return {};
-  auto done = vfs_.write_mark();
+  auto done = vfs_.write_tie();
   if (done) done = database_->checkpoint();
   if (done) {
     reached(Probe::kStoreCheckpointed);
@@ -666,32 +683,37 @@ Error SqliteStore::explain(const Error& error) const {
   return error.caused_by(*vfs_.last_error());
 }
 
+// Of a row of the actor table that a statement has found.
+static Overlay::Version version_in(const Statement& row) { return {row.number(2), row.number(3), row.number(4)}; }
+
 Result<std::optional<SqliteStore::StoredActor>> SqliteStore::read_actor(std::string_view row) {
   Statement& get = tables_[index(Table::kActor)].get;
   ResetAtEnd reset(get);
   PLX_TRY(found, get.bind(1, row).step());
   if (!found) return std::nullopt;
-  StoredActor actor{.sequence = get.number(2)};
-  PLX_TRY(payload, unseal(get.blob(1), Table::kActor, row, actor.sequence));
+  StoredActor actor{.version = version_in(get), .state = {}};
+  PLX_TRY(payload, unseal(get.blob(1), Table::kActor, row, actor.version));
   if (!payload.empty() && payload.back() == '\1') actor.state = std::string(payload.substr(0, payload.size() - 1));
   return actor;
 }
 
+static ActorRow loaded_row(const Overlay::Version& version, std::string value) {
+  return {version.sequence, version.epoch, version.commit_id, std::move(value)};
+}
+
 Result<ActorRow> SqliteStore::load(const ActorKey& actor) {
   if (const Error* error = failure()) return std::unexpected(*error);
-  std::string row = actor.to_row();
+  std::string row = actor_row(actor);
   const Overlay::Row* newer = overlay_.find(Table::kActor, row);
-  if (newer != nullptr && newer->held != Overlay::Held::kTableValue) return ActorRow{newer->sequence, newer->value};
+  if (newer != nullptr && newer->held != Overlay::Held::kTableValue) return loaded_row(newer->version, newer->value);
   auto stored = read_actor(row);
   if (!stored) return std::unexpected(explain(stored.error()));
-  ActorRow loaded;
+  StoredActor found;
   if (*stored) {
-    loaded.sequence = (*stored)->sequence;
-    actors_.put(row, {loaded.sequence, (*stored)->state.has_value()});
-    loaded.value = std::move((*stored)->state).value_or(std::string());
+    found = *std::move(*stored);
+    actors_.put(row, {found.version.sequence, found.state.has_value()});
   }
-  if (newer != nullptr) loaded.sequence = newer->sequence;
-  return loaded;
+  return loaded_row(newer != nullptr ? newer->version : found.version, std::move(found.state).value_or(std::string()));
 }
 
 Result<ActorRow> SqliteStore::load_rows(
@@ -699,7 +721,7 @@ Result<ActorRow> SqliteStore::load_rows(
     const std::function<Status(Table table, std::string_view suffix, std::string_view value)>& visit) {
   PLX_TRY(loaded, load(actor));
   if (loaded.sequence == 0) return loaded;  // rows of an actor come only by its commits
-  std::string prefix = actor.to_row() + '\0';
+  std::string prefix = actor_row(actor) + '\0';
   Status visited;
   for (Table table : kTables) {
     if (table == Table::kActor) continue;
@@ -725,7 +747,7 @@ Result<std::optional<std::string>> SqliteStore::get(Table table, std::string_vie
   auto found = get.bind(1, key).step();
   if (!found) return std::unexpected(explain(found.error()));
   if (!*found) return std::nullopt;
-  PLX_TRY(payload, unseal(get.blob(1), table, key, 0));
+  PLX_TRY(payload, unseal(get.blob(1), table, key));
   return std::string(payload);
 }
 
@@ -751,7 +773,7 @@ Status SqliteStore::scan(Table table, std::string_view prefix,
     if (order <= 0 && newer.row().held != Overlay::Held::kTableValue) {
       if (newer.row().held == Overlay::Held::kValue && !visit(newer.key(), newer.row().value)) return {};
     } else if (order >= 0) {
-      PLX_TRY(payload, unseal(scan.blob(1), table, stored_key, actor ? scan.number(2) : 0));
+      PLX_TRY(payload, unseal(scan.blob(1), table, stored_key, actor ? version_in(scan) : Overlay::Version()));
       bool has_value = !actor || (!payload.empty() && payload.back() == '\1');
       if (actor && has_value) payload.remove_suffix(1);
       if (has_value && !visit(stored_key, payload)) return {};
@@ -765,7 +787,7 @@ Status SqliteStore::scan(Table table, std::string_view prefix,
 
 std::vector<std::string> sqlite_files(const std::string& directory) {
   std::string database = directory + "/plexspaces.db";
-  return {directory + "/LOCK", database, database + "-wal", database + "-mark"};
+  return {directory + "/LOCK", database, database + "-wal"};
 }
 
 Result<std::unique_ptr<Store>> open_sqlite(env::Disk& disk, env::Random& random, env::Clock& clock,

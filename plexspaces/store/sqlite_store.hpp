@@ -36,16 +36,18 @@ struct SqliteOptions {
   std::size_t checkpoint_bytes = std::size_t{8} << 20;
 };
 
-/// Opens the store in `directory` (created when missing), which it locks: the files plexspaces.db, -wal and -mark.
+/// Opens the store in `directory` (created when missing), which it locks: the files plexspaces.db and -wal, and -torn-1
+/// to -torn-4 with what recovery has cut off.
 ///
 ///     commit():  decide each commit -> [ turn_log row + some overlay rows into tables ] one transaction, one sync
 ///     read:      overlay first, then the tables
 ///     open:      check the log file -> tables -> replay the turn log into the overlay
 ///
-/// The file is at format version kStoreFormat. Opening raises the epoch, durably, before it returns.
+/// The file is at format version kStoreFormat (docs/disk-format.md). Opening raises the epoch, durably, before it
+/// returns.
 ///
 /// `disk`, `random` and `clock` outlive the store.
-/// @error kFailedPrecondition: another process holds the directory, or a newer version wrote the file. kDataLoss: the
+/// @error kFailedPrecondition: another process holds the directory, or another version wrote the file. kDataLoss: the
 /// file is damaged; nothing of it is served. kPermissionDenied, kResourceExhausted, kUnavailable: as the disk says.
 Result<std::unique_ptr<Store>> open_sqlite(env::Disk& disk, env::Random& random, env::Clock& clock,
                                            std::string directory, SqliteOptions options = {});
@@ -53,6 +55,6 @@ Result<std::unique_ptr<Store>> open_sqlite(env::Disk& disk, env::Random& random,
 /// The files that an open store in `directory` has, from open_sqlite() to its end.
 std::vector<std::string> sqlite_files(const std::string& directory);
 
-inline constexpr std::uint64_t kStoreFormat = 1;
+inline constexpr std::uint64_t kStoreFormat = 2;
 
 }  // namespace plexspaces::store

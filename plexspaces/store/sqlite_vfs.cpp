@@ -30,18 +30,35 @@ std::string directory_of(const std::string& path) {
   return slash == std::string::npos ? std::string(".") : path.substr(0, slash);
 }
 
-// The last bytes of the page at `offset`: checksum of page and number, then the number.
-std::array<char, SqliteVfs::kReservedBytes> trailer(std::string_view body, std::uint64_t offset) {
-  std::array<char, SqliteVfs::kReservedBytes> bytes{};
+// Behind the body of a page: a checksum of body, page number and checkpoint; then the number of the checkpoint that
+// wrote the page. Then, on the first page, the tie, which has a checksum of its own: it is written alone, and read
+// before the page is trusted.
+constexpr std::size_t kTrailerBytes = 8;
+constexpr std::size_t kTieOffset = kBodyBytes + kTrailerBytes;
+static_assert(kTieOffset + WalTie::kBytes == kPageBytes);
+static_assert(kPageBytes - kTieOffset <= kSectorBytes, "the tie is written by one sector");
+
+std::array<char, kTrailerBytes> trailer(std::string_view body, std::uint64_t offset, std::uint32_t checkpoint) {
+  std::array<char, kTrailerBytes> bytes{};
   auto number = static_cast<std::uint32_t>(offset / kPageBytes) + 1;
-  for (int i = 0; i < 4; ++i) bytes[4 + i] = static_cast<char>(number >> (8 * i));
-  std::uint32_t sum = crc32c(std::string_view(&bytes[4], 4), crc32c(body));
+  std::array<char, 8> covered{};
+  for (int i = 0; i < 4; ++i) {
+    covered[i] = static_cast<char>(number >> (8 * i));
+    covered[4 + i] = bytes[4 + i] = static_cast<char>(checkpoint >> (8 * i));
+  }
+  std::uint32_t sum = crc32c(std::string_view(covered.data(), covered.size()), crc32c(body));
   for (int i = 0; i < 4; ++i) bytes[i] = static_cast<char>(sum >> (8 * i));
   return bytes;
 }
 
+std::uint32_t checkpoint_of(std::string_view page) {
+  std::uint32_t number = 0;
+  for (int i = 3; i >= 0; --i) number = number << 8 | static_cast<unsigned char>(page[kBodyBytes + 4 + i]);
+  return number;
+}
+
 bool page_is_sound(std::string_view page, std::uint64_t offset) {
-  auto expected = trailer(page.substr(0, kBodyBytes), offset);
+  auto expected = trailer(page.substr(0, kBodyBytes), offset, checkpoint_of(page));
   if (std::memcmp(page.data() + kBodyBytes, expected.data(), expected.size()) == 0) return true;
   // A page that was allocated and freed in one transaction is never written: a hole in the file.
   return std::ranges::all_of(page, [](char byte) { return byte == '\0'; });
@@ -113,12 +130,72 @@ struct SqliteVfs::Impl {
   std::optional<Error> failure;
   std::optional<Error> last_error;
 
-  env::File* wal = nullptr;  // while SQLite has it open
+  Status write_tie(env::File& file, const WalTie& next);
+  Status stamp_last_page();
+  Status check_last_page(env::File& file);
+  Status begin_log(const WalSalt& next);
+  Status keep_torn(env::File& log, const WalState& state);
+  Result<bool> read_first_page(env::File& file, bool being_created);
+
+  env::File* main = nullptr;  // the database file, while SQLite has it open
+  env::File* wal = nullptr;   // while SQLite has it open
+  WalTie tie;                 // as it stands in the database file
+  std::string note;
   WalSalt salt{};
   std::uint64_t wal_end = 0;         // of the last write
   std::uint64_t wal_synced_end = 0;  // as of the last sync: all that committed transactions have written
-  std::unique_ptr<env::File> mark;
 };
+
+// Writes over the sector that holds the tie, which a crash keeps or loses as a whole.
+Status SqliteVfs::Impl::write_tie(env::File& file, const WalTie& next) {
+  std::array<char, kSectorBytes> sector{};
+  constexpr std::uint64_t kAt = kPageBytes - kSectorBytes;
+  auto written = [&]() -> Status {
+    PLX_TRY(got, file.read(kAt, std::as_writable_bytes(std::span(sector))));
+    if (got != sector.size())
+      return fail(Code::kUnavailable, fmt::format("'{}' became shorter while it was open", database), "PLX-STO-0038");
+    std::string bytes = next.encode();
+    std::ranges::copy(bytes, sector.end() - static_cast<std::ptrdiff_t>(bytes.size()));
+    return file.write(kAt, std::as_bytes(std::span(sector)));
+  }();
+  if (!written) {
+    failed(written.error(), 0);
+    return written;
+  }
+  if (auto synced = file.sync(); !synced) {
+    last_error = failure = synced.error();
+    return synced;
+  }
+  tie = next;
+  return {};
+}
+
+// Gives the last page of the database file the number of the checkpoint that begins, in the one sector that holds it:
+// the page is sound before and after. A copy that was taken from the beginning to the end while checkpoints went on
+// shows by its end, when it is opened.
+Status SqliteVfs::Impl::stamp_last_page() {
+  PLX_TRY(size, main->size());
+  std::uint64_t pages = size / kPageBytes;
+  if (pages < 2) return {};
+  std::uint64_t offset = (pages - 1) * kPageBytes;
+  std::array<char, kPageBytes> page{};
+  std::string_view view(page.data(), page.size());
+  PLX_TRY(got, main->read(offset, std::as_writable_bytes(std::span(page))));
+  // A page that was never written stays so; a damaged one is not made to look sound.
+  if (got != page.size() || !page_is_sound(view, offset) || view.find_first_not_of('\0') == std::string_view::npos)
+    return {};
+  auto end = trailer(view.substr(0, kBodyBytes), offset, tie.checkpoint);
+  std::ranges::copy(end, page.begin() + kBodyBytes);
+  return main->write(offset + kPageBytes - kSectorBytes, std::as_bytes(std::span(page)).last(kSectorBytes));
+}
+
+// A new log is about to begin: SQLite lets it, because the database file has all of the one before.
+Status SqliteVfs::Impl::begin_log(const WalSalt& next) {
+  if (main == nullptr || next == tie.next || next == tie.salt) return {};
+  WalTie both = tie;
+  both.next = next;
+  return write_tie(*main, both);
+}
 
 namespace {
 
@@ -142,6 +219,7 @@ SqliteVfs::Impl& impl_of(sqlite3_vfs* vfs) { return *static_cast<SqliteVfs::Impl
 int file_close(sqlite3_file* file) {
   auto* handle = reinterpret_cast<Handle*>(file);
   if (handle->open->kind == Kind::kWal) handle->open->vfs->wal = nullptr;
+  if (handle->open->kind == Kind::kDatabase) handle->open->vfs->main = nullptr;
   delete handle->open;
   handle->open = nullptr;
   return SQLITE_OK;
@@ -174,24 +252,29 @@ int file_write(sqlite3_file* file, const void* from, int amount, sqlite3_int64 o
   auto at = static_cast<std::uint64_t>(offset);
   if (open.kind == Kind::kDatabase && bytes.size() == kPageBytes && at % kPageBytes == 0) {
     std::memcpy(open.page.data(), from, kBodyBytes);
-    auto end = trailer({open.page.data(), kBodyBytes}, at);
+    auto end = trailer({open.page.data(), kBodyBytes}, at, vfs.tie.checkpoint);
     std::memcpy(open.page.data() + kBodyBytes, end.data(), end.size());
+    std::string tie = at == 0 ? vfs.tie.encode() : std::string(WalTie::kBytes, '\0');
+    std::memcpy(open.page.data() + kTieOffset, tie.data(), tie.size());
     bytes = std::as_bytes(std::span(open.page));
+  }
+  if (open.kind == Kind::kWal && at == 0 && bytes.size() == kWalHeaderBytes) {
+    const auto* header = static_cast<const unsigned char*>(from);
+    WalSalt salt{};
+    for (int word = 0; word < 2; ++word) {
+      const unsigned char* byte = header + 16 + 4 * word;
+      salt[static_cast<std::size_t>(word)] = static_cast<std::uint32_t>(byte[0]) << 24 |
+                                             static_cast<std::uint32_t>(byte[1]) << 16 |
+                                             static_cast<std::uint32_t>(byte[2]) << 8 | byte[3];
+    }
+    if (auto begun = vfs.begin_log(salt); !begun) return vfs.failure ? SQLITE_IOERR_WRITE : SQLITE_FULL;
+    vfs.salt = salt;
+    vfs.wal_synced_end = kWalHeaderBytes;  // of this log nothing else is worth keeping yet
   }
   auto written = open.file->write(at, bytes);
   open.dirty = true;
   if (!written) return vfs.failed(written.error(), SQLITE_IOERR_WRITE);
-  if (open.kind == Kind::kWal) {
-    vfs.wal_end = at + bytes.size();
-    if (at == 0 && bytes.size() == kWalHeaderBytes) {
-      const auto* header = static_cast<const unsigned char*>(from);
-      for (int word = 0; word < 2; ++word) {
-        const unsigned char* salt = header + 16 + 4 * word;
-        vfs.salt[word] = static_cast<std::uint32_t>(salt[0]) << 24 | static_cast<std::uint32_t>(salt[1]) << 16 |
-                         static_cast<std::uint32_t>(salt[2]) << 8 | salt[3];
-      }
-    }
-  }
+  if (open.kind == Kind::kWal) vfs.wal_end = at + bytes.size();
   return SQLITE_OK;
 }
 
@@ -278,7 +361,10 @@ int vfs_open(sqlite3_vfs* sqlite, const char* path, sqlite3_file* file, int flag
   if (open == nullptr) return SQLITE_NOMEM;
   open->vfs = &vfs;
   open->file = std::move(*opened_file);
-  if ((flags & SQLITE_OPEN_MAIN_DB) != 0) open->kind = Kind::kDatabase;
+  if ((flags & SQLITE_OPEN_MAIN_DB) != 0) {
+    open->kind = Kind::kDatabase;
+    vfs.main = open->file.get();
+  }
   if ((flags & SQLITE_OPEN_WAL) != 0) {
     open->kind = Kind::kWal;
 #if defined(PLX_BUG_ACK_BEFORE_SYNC)
@@ -337,6 +423,31 @@ int vfs_last_error(sqlite3_vfs*, int, char*) { return 0; }
 
 }  // namespace
 
+// What the header of the database file says before anything else of it is read.
+static Status check_format(std::string_view page, const std::string& path) {
+  constexpr std::string_view kMagic("SQLite format 3\0", 16);
+  constexpr std::size_t kReservedOffset = 20;
+  constexpr std::size_t kApplicationOffset = 68;
+  constexpr char kReservedBytesOfFormat1 = 8;
+  bool ours = page.size() == kPageBytes && page.starts_with(kMagic) && page[16] == static_cast<char>(kPageBytes >> 8) &&
+              page[17] == 0;
+  if (ours && page[kReservedOffset] == static_cast<char>(SqliteVfs::kReservedBytes)) return {};
+  // The application's number comes with the first checkpoint: before it stands in the log only.
+  std::string_view application = page.substr(std::min(kApplicationOffset, page.size()), 4);
+  if (ours && page[kReservedOffset] == kReservedBytesOfFormat1 &&
+      (application == "PLTS" || application == std::string_view("\0\0\0\0", 4)))
+    return fail(Code::kFailedPrecondition,
+                fmt::format("'{}' has format version 1, which this program does not read: move the data directory away "
+                            "and start with an empty one, or run the program that wrote it",
+                            path),
+                "PLX-STO-0036");
+  return fail(Code::kDataLoss,
+              fmt::format("'{}' is not a database of ours or its header is damaged: restore the data directory from a "
+                          "backup, or choose another one",
+                          path),
+              "PLX-STO-0032");
+}
+
 SqliteVfs::SqliteVfs(env::Disk& disk, env::Random& random, env::Clock& clock, std::string database)
     : impl_(std::make_unique<Impl>(disk, random, clock, std::move(database))) {
   impl_->name = fmt::format("plexspaces-{}", static_cast<const void*>(this));
@@ -379,65 +490,130 @@ const Error* SqliteVfs::failure() const { return impl_->failure ? &*impl_->failu
 const Error* SqliteVfs::last_error() const { return impl_->last_error ? &*impl_->last_error : nullptr; }
 std::uint64_t SqliteVfs::wal_bytes() const { return impl_->wal_end; }
 
-Status SqliteVfs::recover() {
-  Impl& vfs = *impl_;
-  bool database_is_empty = true;
-  PLX_TRY(database_exists, vfs.disk.exists(vfs.database));
-  PLX_TRY(journal_exists, vfs.disk.exists(vfs.database + "-journal"));
-  // The page size and reserve in the header decide how everything else is read, before any checksum. With a rollback
-  // journal the database is being created, and SQLite puts back what was there.
-  if (database_exists && !journal_exists) {
-    PLX_TRY(file, vfs.disk.open(vfs.database, env::Disk::Open::kExisting));
-    std::array<char, 24> header{};
-    PLX_TRY(got, file->read(0, std::as_writable_bytes(std::span(header))));
-    constexpr std::string_view kMagic("SQLite format 3\0", 16);
-    bool sound = std::string_view(header.data(), 16) == kMagic && header[16] == static_cast<char>(kPageBytes >> 8) &&
-                 header[17] == 0 && header[20] == static_cast<char>(kReservedBytes);
-    database_is_empty = got == 0;
-    if (got > 0 && !sound)
-      return fail(
-          Code::kDataLoss,
-          fmt::format("'{}' is not a database of ours or its header is damaged: restore the data directory from "
-                      "a backup, or choose another one",
-                      vfs.database),
-          "PLX-STO-0032");
+const std::string& SqliteVfs::recovery_note() const { return impl_->note; }
+
+// What is cut off a log is either of a transaction that a crash has torn, which nobody was told of, or of damage that
+// looks like one: a person must be able to see which.
+Status SqliteVfs::Impl::keep_torn(env::File& log, const WalState& state) {
+  std::uint64_t bytes = state.torn_end - state.bytes;
+  std::string path;
+  for (int slot = 1; slot <= SqliteVfs::kTornFilesMax; ++slot) {
+    path = fmt::format("{}-torn-{}", database, slot);
+    PLX_TRY(exists, disk.exists(path));
+    if (!exists) break;
   }
-
-  std::optional<WalMark> mark;
-  std::string mark_path = vfs.database + "-mark";
-  PLX_TRY(mark_file, vfs.disk.open(mark_path, env::Disk::Open::kCreate));
-  // Even when it was there: an earlier process may have failed to make the names durable.
-  PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(mark_path)));
-  std::string bytes(WalMark::kBytes + 1, '\0');
-  PLX_TRY(mark_bytes, mark_file->read(0, std::as_writable_bytes(std::span(bytes))));
-  // A mark that cannot be read is as none: a write of it may have failed half-way, and it only helps to find damage.
-  if (auto decoded = WalMark::decode(std::string_view(bytes).substr(0, mark_bytes))) mark = *decoded;
-  vfs.mark = std::move(mark_file);
-
-  std::string wal_path = vfs.database + "-wal";
-  PLX_TRY(wal_exists, vfs.disk.exists(wal_path));
-  if (!wal_exists) {
-    if (mark) return fail(Code::kDataLoss, fmt::format("'{}' is missing", wal_path), "PLX-STO-0030");
+  auto kept = [&]() -> Status {
+    PLX_TRY(copy, disk.open(path, env::Disk::Open::kCreate));
+    PLX_TRY_STATUS(copy->truncate(0));
+    std::vector<std::byte> part(kRewriteBytes);
+    for (std::uint64_t offset = 0; offset < bytes;) {
+      std::span<std::byte> piece = std::span(part).first(std::min<std::uint64_t>(part.size(), bytes - offset));
+      PLX_TRY(got, log.read(state.bytes + offset, piece));
+      if (got == 0) break;
+      PLX_TRY_STATUS(copy->write(offset, piece.first(got)));
+      offset += got;
+    }
+    PLX_TRY_STATUS(copy->sync());
+    return disk.sync_directory(directory_of(path));
+  }();
+  note = fmt::format(
+      "'{}-wal' ended in {} bytes, from byte {} on, of a transaction that is not whole; they were cut off. That is "
+      "normal after a crash, when nobody was told that the transaction was done",
+      database, bytes, state.bytes);
+  if (kept) {
+    note += fmt::format(". They are kept in '{}'", path);
     return {};
   }
-  PLX_TRY(wal, vfs.disk.open(wal_path, env::Disk::Open::kExisting));
-  PLX_TRY(state, check_wal(*wal, wal_path, kPageBytes, mark));
-  // SQLite would take an empty database for a new one, and throw the log away.
-  if (database_is_empty && !journal_exists && state.bytes > kWalHeaderBytes)
-    return fail(Code::kDataLoss,
-                fmt::format("'{}' is missing or empty, though it has a log: restore the data directory from a backup",
-                            vfs.database),
-                "PLX-STO-0032");
-  if (state.bytes <= kWalHeaderBytes) {
-    // Started over and empty: the database file is whole, and the next log may have any name. Even when no mark was
-    // read: that it is gone may not be durable yet.
-    state.bytes = 0;
-    PLX_TRY_STATUS(vfs.mark->truncate(0));
-    PLX_TRY_STATUS(vfs.mark->sync());
+  // A full disk must not keep the store from opening: it may be what has torn the log.
+  if (kept.error().code() != Code::kResourceExhausted) return kept;
+  note += ". There was no room to keep them";
+  return {};
+}
+
+// Reads the first page of the database file, which decides how everything else is read. @returns whether it is empty.
+Result<bool> SqliteVfs::Impl::read_first_page(env::File& file, bool being_created) {
+  std::array<char, kPageBytes> bytes{};
+  PLX_TRY(got, file.read(0, std::as_writable_bytes(std::span(bytes))));
+  std::string_view page(bytes.data(), got);
+  if (page.empty()) return true;
+  auto sound = check_format(page, database);
+  // Half-written, perhaps: SQLite puts back what was there.
+  if (!sound && being_created) return true;
+  if (!sound) return std::unexpected(std::move(sound).error());
+  auto read = WalTie::decode(page.substr(kTieOffset));
+  if (!read && being_created) return true;
+  if (!read) return std::unexpected(read.error().with_prefix(fmt::format("'{}'", database)));
+  tie = *read;
+  return false;
+}
+
+Status SqliteVfs::Impl::check_last_page(env::File& file) {
+  PLX_TRY(size, file.size());
+  std::uint64_t pages = size / kPageBytes;
+  if (pages < 2) return {};
+  std::array<char, kPageBytes> page{};
+  PLX_TRY(got, file.read((pages - 1) * kPageBytes, std::as_writable_bytes(std::span(page))));
+  if (got != page.size() || checkpoint_of({page.data(), page.size()}) <= tie.checkpoint) return {};
+  return different_moments(
+      fmt::format("the beginning of '{}' is older than its end: it was copied while a node ran", database));
+}
+
+Status SqliteVfs::recover() {
+  Impl& vfs = *impl_;
+  StorePaths paths{.database = vfs.database, .wal = vfs.database + "-wal"};
+  std::string journal = vfs.database + "-journal";
+  PLX_TRY(database_exists, vfs.disk.exists(vfs.database));
+  PLX_TRY(journal_exists, vfs.disk.exists(journal));
+  PLX_TRY(wal_exists, vfs.disk.exists(paths.wal));
+  bool database_is_empty = true;
+  std::unique_ptr<env::File> main;
+  if (database_exists) {
+    PLX_TRY(file, vfs.disk.open(vfs.database, env::Disk::Open::kExisting));
+    main = std::move(file);
+    PLX_TRY(empty, vfs.read_first_page(*main, journal_exists));
+    database_is_empty = empty;
+    if (!empty) PLX_TRY_STATUS(vfs.check_last_page(*main));
   }
+  // A journal is there only while the database is being created; SQLite would undo by it what was written since.
+  if (journal_exists && (vfs.tie != WalTie{} || wal_exists))
+    return different_moments(fmt::format("'{}' is older than the files beside it", journal));
+  // Even when nothing was made now: an earlier process may have failed to make the names durable.
+  PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(paths.wal)));
+  if (!wal_exists) {
+    if (!vfs.tie.needs_log()) return {};
+    return fail(Code::kDataLoss,
+                fmt::format("'{}' is missing: restore all files of the data directory from one backup", paths.wal),
+                "PLX-STO-0030");
+  }
+  PLX_TRY(wal, vfs.disk.open(paths.wal, env::Disk::Open::kExisting));
+  // SQLite would take an empty database for a new one, and throw the log away.
+  PLX_TRY(wal_bytes, wal->size());
+  if (database_is_empty && wal_bytes > kWalHeaderBytes)
+    return fail(
+        Code::kDataLoss,
+        fmt::format("'{}' is missing or empty, so it was cut or is older than '{}': restore all files of the data "
+                    "directory from one backup",
+                    vfs.database, paths.wal),
+        "PLX-STO-0032");
+  PLX_TRY(state, check_wal(*wal, paths, kPageBytes, vfs.tie));
+  if (state.torn_end > state.bytes) PLX_TRY_STATUS(vfs.keep_torn(*wal, state));
   // What was read may be only in the system's cache: left by a killed process, or by one whose sync failed, after which
   // the system takes dirty pages for clean. Written again it is dirty, and durable before anything is built on it.
   PLX_TRY_STATUS(write_again(*wal, state.bytes));
+  WalTie tie = vfs.tie;
+  if (state.bytes <= kWalHeaderBytes) {
+    // Begun, but with nothing whole in it: the database file has everything, and the next log may have any name.
+    tie = {.next = state.bytes > 0 ? state.salt : tie.next, .checkpoint = tie.checkpoint};
+    state.bytes = 0;
+  } else if (state.salt == tie.salt) {
+    // If the next log was named, it has not begun: this one goes on, and the database file will not have what comes
+    // now.
+    tie.next = {};
+  }
+  if (!database_is_empty && tie != vfs.tie) {
+    PLX_TRY_STATUS(wal->sync());
+    PLX_TRY_STATUS(vfs.write_tie(*main, tie));
+  }
   // The tail is of one torn transaction. Left there, it could look like damage beside the next one.
   PLX_TRY_STATUS(wal->truncate(state.bytes));
   PLX_TRY_STATUS(wal->sync());
@@ -447,14 +623,17 @@ Status SqliteVfs::recover() {
   return {};
 }
 
-Status SqliteVfs::write_mark() {
+Status SqliteVfs::name_new_log() { return impl_->tie.needs_log() ? Status() : write_tie(); }
+
+Status SqliteVfs::write_tie() {
   Impl& vfs = *impl_;
   if (vfs.failure) return std::unexpected(*vfs.failure);
-  std::string bytes = WalMark{.salt = vfs.salt, .bytes = vfs.wal_synced_end}.encode();
-  auto done = vfs.mark->write(0, std::as_bytes(std::span(bytes)));
-  if (done) done = vfs.mark->sync();
-  if (!done) vfs.failed(done.error(), 0);
-  return done;
+  if (vfs.main == nullptr || vfs.wal_synced_end == 0) return {};
+  WalTie next{.salt = vfs.salt, .bytes = vfs.wal_synced_end, .next = {}, .checkpoint = vfs.tie.checkpoint + 1};
+  PLX_TRY_STATUS(vfs.write_tie(*vfs.main, next));
+  auto stamped = vfs.stamp_last_page();
+  if (!stamped) vfs.failed(stamped.error(), 0);
+  return stamped;
 }
 
 Status SqliteVfs::discard_unsynced_wal() {

@@ -16,16 +16,23 @@
 namespace plexspaces::store {
 
 /// Derived tables of rows, key to value, in byte order of the key (bytes compare unsigned). The numbers are stored.
-/// Each row belongs to the actor whose row its key begins with; only a commit of that actor may change it.
+/// Each row belongs to the actor whose actor_row() its key begins with; only a commit of that actor may change it.
 enum class Table : std::uint8_t {
-  kActor = 1,    // ActorKey row -> the actor's state
-  kOutcome = 2,  // ActorKey row, NUL, request id -> the answer that a duplicate gets
-  kPeer = 3,     // ActorKey row, NUL, direction, peer's ActorKey row -> how far the messages of the two have come
-  kOutbox = 4,   // ActorKey row, NUL, message id -> a message that its receiver has not acknowledged
+  kActor = 1,    // actor_row() -> the actor's state
+  kOutcome = 2,  // actor_row(), NUL, request id -> the answer that a duplicate gets
+  kPeer = 3,     // actor_row(), NUL, direction, peer's ActorKey row -> how far the messages of the two have come
+  kOutbox = 4,   // actor_row(), NUL, message id -> a message that its receiver has not acknowledged
 };
 
 /// What must hold of the row before the commit (and not only before this mutation), checked in the same transaction.
 enum class Precondition : std::uint8_t { kNone, kAbsent, kPresent };
+
+/// The bytes with which all keys of `actor` begin: its shard (one byte), then its ActorKey row.
+std::string actor_row(const ActorKey& actor);
+/// The shard of a row, from its key, which is not empty.
+inline std::uint16_t shard_of(std::string_view key) { return static_cast<unsigned char>(key.front()); }
+/// The actor to which the row under `key` belongs, a kActor key or a longer one. @error kDataLoss: there is none.
+Result<ActorKey> actor_of(std::string_view key);
 
 /// A change of one row. `value` empty optional: the row is erased.
 struct Mutation {
@@ -44,6 +51,7 @@ struct Commit {
   std::uint64_t epoch = 0;  // of the shard's owner, from Store::epoch(); the shard is actor.shard()
   ActorKey actor;
   std::uint64_t expected_sequence = 0;  // of the actor's last commit; 0 before its first
+  std::uint64_t id = 0;                 // kept with the actor: tells this commit from another with its sequence
   std::vector<std::string> records;     // the turn's journal entries, kept as long as the log is
   std::vector<Mutation> mutations;
 };
@@ -53,18 +61,22 @@ enum class Outcome : std::uint8_t {
   kDone,      // durable; the actor's sequence is now expected_sequence + 1
   kFenced,    // nothing changed: the epoch is not the shard's
   kConflict,  // nothing changed: the sequence or a precondition does not hold
-  kUnknown,   // may or may not be durable: the store serves nothing more (INV-J3); reopen it to learn
+  kUnknown,   // may or may not be durable: the store serves nothing more (INV-J3). Reopen it to learn: it is when the
+              // actor's row has its epoch, its expected_sequence + 1 and its id
   kRefused,   // nothing changed: the disk is full or a limit is exceeded; refusal() says which. The store goes on
               // serving
 };
 
-/// @error kInvalidArgument: the commit breaks a limit, or changes a row of another actor. Every backend refuses it.
-Status check_commit(const Commit& commit);
+/// `row` is actor_row(commit.actor). @error kInvalidArgument: the commit breaks a limit, or changes a row of another
+/// actor. Every backend refuses it.
+Status check_commit(const Commit& commit, std::string_view row);
 
 /// The durable state of one actor.
 struct ActorRow {
-  std::uint64_t sequence = 0;  // number of its commits
-  std::string value;           // its kActor row; empty when that row is absent
+  std::uint64_t sequence = 0;   // number of its commits
+  std::uint64_t epoch = 0;      // of its last commit
+  std::uint64_t commit_id = 0;  // of its last commit
+  std::string value;            // its kActor row; empty when that row is absent
 };
 
 /// What a store costs now, for metrics and tests.
@@ -123,6 +135,12 @@ class Store {
 
   /// The error that made this store refuse everything, or null while it serves. Threads: any.
   virtual const Error* failure() const = 0;
+
+  /// What opening found and a person should read, such as a torn end of the log that it cut off; empty when nothing.
+  virtual const std::string& recovery_note() const {
+    static const std::string none;
+    return none;
+  }
 
   /// All zero for a store that has no log. Threads: any.
   virtual StoreStats stats() const { return {}; }

@@ -181,7 +181,7 @@ TEST_P(StoreContractTest, PreconditionsOnTheStateSpeakOfTheStateNotTheSequence) 
   EXPECT_EQ(commit(bare), kDone);
   EXPECT_EQ(load("a").value, "born") << "a commit without a state leaves it";
   Commit erase{.epoch = store_->epoch(0), .actor = actor("a"), .expected_sequence = 3};
-  with(erase, Table::kActor, actor("a").to_row(), std::nullopt, Precondition::kPresent);
+  with(erase, Table::kActor, actor_row(actor("a")), std::nullopt, Precondition::kPresent);
   EXPECT_EQ(commit(erase), kDone);
   reopen();
   EXPECT_EQ(load("a").sequence, 4u) << "an erased state keeps its sequence";
@@ -273,11 +273,11 @@ TEST_P(StoreContractTest, OneLoadReadsAllRowsOfAnActorAndNoneOfItsNeighbours) {
 
 TEST_P(StoreContractTest, ABrokenRuleIsRefusedWithItsReasonAndHarmsNoNeighbour) {
   Commit foreign = state("a", 0, "1");
-  foreign.mutations[0].key = actor("b").to_row();
+  foreign.mutations[0].key = actor_row(actor("b"));
   Commit foreign_row = state("a", 0, "1");
   with(foreign_row, Table::kOutbox, row_key("b", "x"), "v");
   Commit no_row = state("a", 0, "1");
-  with(no_row, Table::kOutbox, actor("a").to_row(), "v");
+  with(no_row, Table::kOutbox, actor_row(actor("a")), "v");
   Commit huge = state("b", 0, std::string(kCommitBytesMax, 'x'));
   Commit long_key = state("c", 0, "1");
   with(long_key, Table::kOutbox, row_key("c", std::string(kStoreKeyBytesMax, 'k')), "v");
@@ -318,8 +318,8 @@ rc::Gen<Commit> any_commit() {
     for (int i = 0; i < mutations; ++i) {
       Mutation mutation;
       mutation.table = *rc::gen::element(Table::kActor, Table::kOutcome, Table::kPeer, Table::kOutbox, Table::kOutbox);
-      mutation.key =
-          mutation.table == Table::kActor ? actor(key).to_row() : row_key(key, std::to_string(*rc::gen::inRange(0, 4)));
+      mutation.key = mutation.table == Table::kActor ? actor_row(actor(key))
+                                                     : row_key(key, std::to_string(*rc::gen::inRange(0, 4)));
       if (*rc::gen::inRange(0, 3) != 0)
         mutation.value = std::string(static_cast<std::size_t>(*rc::gen::inRange(0, 80)), *rc::gen::inRange('a', 'z'));
       mutation.precondition = *rc::gen::weightedElement<Precondition>(

@@ -170,6 +170,39 @@ TEST(StoreCrashTest, CrashesDuringRecoveryAndAfterItKeepEveryAckedCommit_INV_J1_
   }
 }
 
+// The header of the log is the name of the log that begins; its first frame still has the name of the one before.
+bool log_has_just_begun(const sim::SimDisk& disk) {
+  auto wal = disk.contents("data/plexspaces.db-wal");
+  return wal && wal->size() > 56 && wal->substr(16, 8) != wal->substr(40, 8);
+}
+
+TEST(StoreCrashTest, ALogThatHadJustBegunSurvivesPowerLossAtEachStepOfRecovery_INV_J1) {
+  CrashRun whole(1);
+  whole.run(kGroups);
+  std::uint64_t operations = whole.disk().operations();
+  int begun = 0;
+  for (std::uint64_t at = 1; at <= operations && begun < 6; ++at) {
+    auto die = [&](CrashRun& run) {
+      run.disk().die_at(at);
+      run.run(kGroups);
+      run.disk().kill();
+    };
+    CrashRun probe(1);
+    die(probe);
+    if (!log_has_just_begun(probe.disk())) continue;
+    ++begun;
+    for (std::uint64_t step = 1; step <= 12; ++step) {
+      CrashRun run(1);
+      die(run);
+      run.disk().die_at(step);
+      (void)run.open();
+      run.disk().crash();
+      ASSERT_TRUE(run.holds_a_prefix_with_all_acked()) << "operation " << at << ", step " << step;
+    }
+  }
+  EXPECT_GT(begun, 2);
+}
+
 TEST(StoreCrashTest, AfterAFailedSyncNothingIsAckedOrServed_INV_J3) {
   int failed = 0;
   for (std::uint64_t n = 1; n <= 50; ++n) {

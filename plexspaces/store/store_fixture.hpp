@@ -17,7 +17,7 @@ namespace plexspaces::store::testing_support {
 
 inline ActorKey actor(const std::string& key) { return ActorKey{"t", "n", "counter", key}; }
 inline std::string row_key(const std::string& key, const std::string& rest) {
-  return actor(key).to_row() + std::string(1, '\0') + rest;
+  return store::actor_row(actor(key)) + std::string(1, '\0') + rest;
 }
 
 /// Small limits, drawn: sweeps, trims and checkpoints happen all the time, or hardly ever.
@@ -43,7 +43,7 @@ inline std::string text(const SqliteOptions& options) {
 inline Commit set_state(const Store& store, const std::string& key, std::uint64_t sequence, std::string value) {
   Commit commit{.epoch = store.epoch(actor(key).shard()), .actor = actor(key), .expected_sequence = sequence};
   commit.records.push_back("record of " + value);
-  commit.mutations.push_back({.table = Table::kActor, .key = actor(key).to_row(), .value = std::move(value)});
+  commit.mutations.push_back({.table = Table::kActor, .key = store::actor_row(actor(key)), .value = std::move(value)});
   return commit;
 }
 

@@ -18,7 +18,9 @@ constexpr std::size_t kFrameHeaderBytes = 24;
 constexpr std::uint64_t kSectorBytes = 512;   // env::File: what a crash keeps or loses as a whole
 constexpr std::uint32_t kMagic = 0x377f0682;  // the lowest bit tells the byte order of the checksum's words
 
-constexpr std::string_view kMarkMagic = "PLXMARK1";
+// The first word of a log's salt begins by chance and rises by one with each log. Nearer than this, its order tells
+// which of two logs is older; chance alone rarely comes so near.
+constexpr std::uint32_t kSaltsInOrder = 1u << 16;
 
 std::uint32_t big_endian(const char* at) {
   std::uint32_t value = 0;
@@ -62,35 +64,65 @@ Result<std::size_t> read_at(env::File& file, std::uint64_t offset, std::string& 
 
 }  // namespace
 
-std::string WalMark::encode() const {
-  std::string out(kMarkMagic);
+std::string WalTie::encode() const {
+  std::string out;
   put_little_endian(out, salt[0], 4);
   put_little_endian(out, salt[1], 4);
   put_little_endian(out, bytes, 8);
-  put_little_endian(out, crc32c(out), 8);
+  put_little_endian(out, next[0], 4);
+  put_little_endian(out, next[1], 4);
+  put_little_endian(out, checkpoint, 4);
+  put_little_endian(out, crc32c(out), 4);
   return out;
 }
 
-Result<WalMark> WalMark::decode(std::string_view text) {
-  if (text.size() != kBytes || !text.starts_with(kMarkMagic) ||
-      crc32c(text.substr(0, 24)) != little_endian(&text[24]) || little_endian(&text[28]) != 0)
-    return fail(Code::kDataLoss, "the mark of the log is damaged", "PLX-STO-0031");
-  WalMark mark;
-  mark.salt = {little_endian(&text[8]), little_endian(&text[12])};
-  mark.bytes = little_endian(&text[16]) | static_cast<std::uint64_t>(little_endian(&text[20])) << 32;
-  return mark;
+Result<WalTie> WalTie::decode(std::string_view text) {
+  if (text.size() != kBytes || crc32c(text.substr(0, kBytes - 4)) != little_endian(&text[kBytes - 4]))
+    return fail(Code::kDataLoss, "what ties it to its log is damaged: restore the data directory from a backup",
+                "PLX-STO-0031");
+  return WalTie{.salt = {little_endian(&text[0]), little_endian(&text[4])},
+                .bytes = little_endian(&text[8]) | static_cast<std::uint64_t>(little_endian(&text[12])) << 32,
+                .next = {little_endian(&text[16]), little_endian(&text[20])},
+                .checkpoint = little_endian(&text[24])};
 }
 
-Result<WalState> check_wal(env::File& wal, const std::string& path, std::size_t page_bytes,
-                           const std::optional<WalMark>& mark) {
+std::unexpected<Error> different_moments(const std::string& which) {
+  reached(Probe::kStoreDamageRefused);
+  return fail(Code::kDataLoss, which + ": restore all files of the data directory from one backup", "PLX-STO-0039");
+}
+
+// Whether a log with the salt `a` began after the one with the salt `b`, as far as that can be told.
+static bool later(const WalSalt& a, const WalSalt& b) { return a[0] != b[0] && a[0] - b[0] < kSaltsInOrder; }
+
+// That the log is the one that the database file wants, or the one after it.
+static Status check_tie(const WalState& state, const StorePaths& paths, const WalTie& tie) {
+  if (state.salt == tie.next && state.salt != WalSalt{}) return {};
+  if (!tie.needs_log()) return different_moments(fmt::format("'{}' is older than '{}'", paths.database, paths.wal));
+  if (state.salt == tie.salt) {
+    if (state.bytes >= tie.bytes) return {};
+    return damaged(paths.wal, fmt::format("is sound for {} bytes of {}: it is damaged, or older than '{}'", state.bytes,
+                                          tie.bytes, paths.database));
+  }
+  if (later(state.salt, tie.salt))
+    return different_moments(fmt::format("'{}' is older than '{}'", paths.database, paths.wal));
+  if (later(tie.salt, state.salt))
+    return different_moments(fmt::format("'{}' is older than '{}'", paths.wal, paths.database));
+  return different_moments(
+      fmt::format("'{}' and '{}' do not belong together: one is older than the other, or of another "
+                  "store",
+                  paths.database, paths.wal));
+}
+
+Result<WalState> check_wal(env::File& wal, const StorePaths& paths, std::size_t page_bytes, const WalTie& tie) {
+  const std::string& path = paths.wal;
   PLX_TRY(size, wal.size());
   std::string header(kHeaderBytes, '\0');
   PLX_TRY(got, read_at(wal, 0, header));
   bool blank = std::ranges::all_of(header, [](char byte) { return byte == '\0'; });
   // A crash before the first header was synced leaves nothing, or zeros where it was to be.
   if (got < kHeaderBytes || (blank && size <= kHeaderBytes)) {
-    if (mark) return damaged(path, "has lost its log");
-    return WalState{};
+    if (!tie.needs_log()) return WalState{};
+    return damaged(path, fmt::format("is empty: it was cut, or is older than '{}'", paths.database));
   }
 
   std::uint32_t magic = big_endian(&header[0]);
@@ -120,6 +152,10 @@ Result<WalState> check_wal(env::File& wal, const std::string& path, std::size_t 
       sum.add(std::string_view(frame).substr(kFrameHeaderBytes), big);
       follows = sum == Sum{big_endian(&frame[16]), big_endian(&frame[20])};
     }
+    // Logs are written over from their beginning, so what lies behind is older: unless the file was read meanwhile.
+    if (salt != WalSalt{} && later(salt, state.salt))
+      return different_moments(
+          fmt::format("the beginning of '{}' is older than its end: it was copied while a node ran", path));
     // A frame of an earlier generation differs in both words.
     if (follows && (salt[0] == state.salt[0]) != (salt[1] == state.salt[1]))
       return damaged(path, fmt::format("is damaged at byte {}", offset + 8));
@@ -135,16 +171,11 @@ Result<WalState> check_wal(env::File& wal, const std::string& path, std::size_t 
     if (ended || page <= last_page) return damaged(path, fmt::format("is damaged after byte {}", state.bytes));
     last_page = page;
     ended = ends_transaction;
+    state.torn_end = offset + bytes;
   }
+  state.torn_end = std::max(state.torn_end, state.bytes);
 
-  if (mark) {
-    if (state.salt == mark->salt) {
-      if (state.bytes < mark->bytes)
-        return damaged(path, fmt::format("is sound for {} bytes of {}", state.bytes, mark->bytes));
-    } else if (state.salt[0] != mark->salt[0] + 1) {
-      return damaged(path, "belongs to another time of this database");
-    }
-  }
+  PLX_TRY_STATUS(check_tie(state, paths, tie));
   return state;
 }
 
