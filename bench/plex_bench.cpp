@@ -166,7 +166,7 @@ class Pinger : public GenServer<Pinger, Go, Pong> {
   void handle(const Go&, Context& ctx);
   void handle(const Pong&, Context&) {
     if (--left_ > 0)
-      static_cast<void>(ponger_.tell(Ping{left_}));
+      ponger_.tell(Ping{left_});
     else
       done_->set_value(now_ns() - began_);
   }
@@ -182,12 +182,12 @@ struct PongerWithPeer : Ponger {
   explicit PongerWithPeer(ActorRef<Pinger> peer) { pinger = peer; }
 };
 
-void Ponger::handle(const Ping& ping, Context&) { static_cast<void>(pinger.tell(Pong{ping.n})); }
+void Ponger::handle(const Ping& ping, Context&) { pinger.tell(Pong{ping.n}); }
 void Pinger::handle(const Go&, Context& ctx) {
   auto ponger = ctx.spawn<PongerWithPeer>(ctx.self<Pinger>());
   ponger_ = ActorRef<Ponger>(ponger->node(), ponger->id());
   began_ = now_ns();
-  static_cast<void>(ponger_.tell(Ping{left_}));
+  ponger_.tell(Ping{left_});
 }
 
 // The same pair, started from outside on two workers.
@@ -206,7 +206,7 @@ class FarPinger : public GenServer<FarPinger, Go, Pong> {
 class FarPonger : public GenServer<FarPonger, Ping> {
  public:
   explicit FarPonger(ActorRef<FarPinger> peer) : peer_(peer) {}
-  void handle(const Ping& ping, Context&) { static_cast<void>(peer_.tell(Pong{ping.n})); }
+  void handle(const Ping& ping, Context&) { peer_.tell(Pong{ping.n}); }
 
  private:
   ActorRef<FarPinger> peer_;
@@ -214,11 +214,11 @@ class FarPonger : public GenServer<FarPonger, Ping> {
 ActorRef<FarPonger> FarPinger::peer;
 void FarPinger::handle(const Go&, Context&) {
   began_ = now_ns();
-  static_cast<void>(peer.tell(Ping{left_}));
+  peer.tell(Ping{left_});
 }
 void FarPinger::handle(const Pong&, Context&) {
   if (--left_ > 0)
-    static_cast<void>(peer.tell(Ping{left_}));
+    peer.tell(Ping{left_});
   else
     done_->set_value(now_ns() - began_);
 }
@@ -257,7 +257,7 @@ class Sender : public GenServer<Sender, Go> {
       --left_;
     }
     if (left_ > 0)
-      static_cast<void>(ctx.self<Sender>().tell(Go{}));
+      ctx.self<Sender>().tell(Go{});
     else
       ctx.stop();
   }
@@ -275,7 +275,7 @@ class SendersRoot : public GenServer<SendersRoot, Go> {
     u64 share = count_ / senders_;
     auto receiver = ctx.spawn<Receiver>(share * senders_, done_);
     *began_ = now_ns();
-    for (u64 i = 0; i < senders_; ++i) static_cast<void>(ctx.spawn<Sender>(*receiver, share)->tell(Go{}));
+    for (u64 i = 0; i < senders_; ++i) ctx.spawn<Sender>(*receiver, share)->tell(Go{});
   }
 
  private:
@@ -328,7 +328,7 @@ class Parent : public GenServer<Parent, Go, Finished> {
     alive_ = batch_;
     left_ -= batch_;
     *spawn_ns_ += now_ns() - began;
-    for (auto& leaf : leaves) static_cast<void>(leaf.tell(Go{}));
+    for (auto& leaf : leaves) leaf.tell(Go{});
   }
 
   u64 left_, batch_;
@@ -343,7 +343,7 @@ void Leaf::handle(const Go&, Context& ctx) {
   if (parent_.tell(Finished{}))
     ctx.stop();
   else
-    static_cast<void>(ctx.self<Leaf>().tell(Go{}));
+    ctx.self<Leaf>().tell(Go{});
 }
 
 // ---- W5: ring ------------------------------------------------------------------------------------------------------
@@ -364,7 +364,7 @@ class LinkedRingNode : public GenServer<LinkedRingNode, Next, Number> {
     if (token.n == 0)
       done_->set_value(now_ns());
     else
-      static_cast<void>(next_.tell(Number{token.n - 1}));
+      next_.tell(Number{token.n - 1});
   }
 
  private:
@@ -380,10 +380,10 @@ class RingRoot : public GenServer<RingRoot, Go> {
     for (int i = 0; i < 100; ++i) ring.push_back(*ctx.spawn<LinkedRingNode>(done_));
     for (std::size_t i = 0; i < ring.size(); ++i) {
       ActorId next = ring[(i + 1) % ring.size()].id();
-      static_cast<void>(ring[i].tell(Next{next.slot, next.generation}));
+      ring[i].tell(Next{next.slot, next.generation});
     }
     *began_ = now_ns();
-    static_cast<void>(ring[0].tell(Number{hops_}));
+    ring[0].tell(Number{hops_});
   }
 
  private:
@@ -406,7 +406,7 @@ class Big : public GenServer<Big, Go, From, Pong> {
   Big(const std::vector<ActorRef<Big>>* all, u64 index, u64 pings, ActorRef<BigRoot> root)
       : all_(all), me_(index - 1), x_(index * 7919 + 1), left_(pings), root_(root) {}
   void handle(const Go&, Context&) { next(); }
-  void handle(const From& ping, Context&) { static_cast<void>((*all_)[ping.who].tell(Pong{})); }
+  void handle(const From& ping, Context&) { (*all_)[ping.who].tell(Pong{}); }
   void handle(const Pong&, Context&) { next(); }
 
  private:
@@ -422,7 +422,7 @@ class BigRoot : public GenServer<BigRoot, Go, Finished> {
   void handle(const Go&, Context& ctx) {
     for (u64 i = 1; i <= 64; ++i) all_.push_back(*ctx.spawn<Big>(&all_, i, pings_, ctx.self<BigRoot>()));
     began_ = now_ns();
-    for (auto& actor : all_) static_cast<void>(actor.tell(Go{}));
+    for (auto& actor : all_) actor.tell(Go{});
   }
   void handle(const Finished&, Context&) {
     if (++finished_ == 64) done_->set_value(now_ns() - began_);
@@ -438,12 +438,12 @@ class BigRoot : public GenServer<BigRoot, Go, Finished> {
 
 void Big::next() {
   if (left_ == 0) {
-    static_cast<void>(root_.tell(Finished{}));
+    root_.tell(Finished{});
     return;
   }
   --left_;
   x_ = (x_ * 1103515245 + 12345) & 0x7fffffff;
-  static_cast<void>((*all_)[(x_ >> 8) & 63].tell(From{me_}));
+  (*all_)[(x_ >> 8) & 63].tell(From{me_});
 }
 
 // ---- W7: ask -------------------------------------------------------------------------------------------------------
@@ -474,8 +474,7 @@ class AskRoot : public GenServer<AskRoot, Go, Finished> {
   void handle(const Go&, Context& ctx) {
     auto server = ctx.spawn<Counter>();
     began_ = now_ns();
-    for (u64 i = 0; i < callers_; ++i)
-      static_cast<void>(ctx.spawn<Caller>(*server, calls_ / callers_, ctx.self<AskRoot>())->tell(Go{}));
+    for (u64 i = 0; i < callers_; ++i) ctx.spawn<Caller>(*server, calls_ / callers_, ctx.self<AskRoot>())->tell(Go{});
   }
   void handle(const Finished&, Context&) {
     if (++finished_ == callers_) done_->set_value(now_ns() - began_);
@@ -494,7 +493,7 @@ Task<Status> Caller::handle(const Go&, Context& ctx) {
     auto count = co_await ctx.ask(server_, request, 10s);
     if (!count) must(std::unexpected(count.error()));
   }
-  static_cast<void>(root_.tell(Finished{}));
+  root_.tell(Finished{});
   co_return Status();
 }
 
@@ -594,11 +593,11 @@ class IdleRoot : public GenServer<IdleRoot, Go, Finished> {
   IdleRoot(u64 count, Done* done) : left_(count), done_(done) {}
   void handle(const Go&, Context& ctx) {
     if (began_ == 0) began_ = now_ns();
-    for (u64 i = std::min<u64>(left_, 1000); i > 0; --i, --left_) static_cast<void>(ctx.spawn<Idle>()->tell(Go{}));
+    for (u64 i = std::min<u64>(left_, 1000); i > 0; --i, --left_) ctx.spawn<Idle>()->tell(Go{});
     if (left_ > 0)
-      static_cast<void>(ctx.self<IdleRoot>().tell(Go{}));
+      ctx.self<IdleRoot>().tell(Go{});
     else
-      static_cast<void>(ctx.self<IdleRoot>().tell(Finished{}));  // behind every idle actor's turn
+      ctx.self<IdleRoot>().tell(Finished{});  // behind every idle actor's turn
   }
   void handle(const Finished&, Context&) { done_->set_value(now_ns() - began_); }
 
@@ -644,10 +643,10 @@ class PairsRoot : public GenServer<PairsRoot, Go, Finished> {
     for (int i = 0; i < 128; ++i) all.push_back(*ctx.spawn<Partner>(ctx.self<PairsRoot>()));
     for (std::size_t i = 0; i < all.size(); ++i) {
       ActorId peer = all[i ^ 1].id();
-      static_cast<void>(all[i].tell(Next{peer.slot, peer.generation}));
+      all[i].tell(Next{peer.slot, peer.generation});
     }
     began_ = now_ns();
-    for (std::size_t i = 0; i < all.size(); i += 2) static_cast<void>(all[i].tell(Number{turns_}));
+    for (std::size_t i = 0; i < all.size(); i += 2) all[i].tell(Number{turns_});
   }
   void handle(const Finished&, Context&) {
     if (++finished_ == 64) done_->set_value(now_ns() - began_);
@@ -663,9 +662,9 @@ class PairsRoot : public GenServer<PairsRoot, Go, Finished> {
 void Partner::handle(const Number& ball, Context&) {
   work_a_microsecond();
   if (ball.n == 0)
-    static_cast<void>(root_.tell(Finished{}));
+    root_.tell(Finished{});
   else
-    static_cast<void>(peer_.tell(Number{ball.n - 1}));
+    peer_.tell(Number{ball.n - 1});
 }
 
 double pairs(World& world, u64 turns) { return per_second(64 * turns, world.run<PairsRoot>(turns)); }
@@ -689,7 +688,7 @@ class Busy : public GenServer<Busy, Go> {
   explicit Busy(u64 turn_us) : turn_us_(turn_us) {}
   void handle(const Go&, Context& ctx) {
     for (u64 i = 0; i < turn_us_; ++i) work_a_microsecond();
-    static_cast<void>(ctx.self<Busy>().tell(Go{}));
+    ctx.self<Busy>().tell(Go{});
   }
 
  private:
@@ -714,7 +713,7 @@ class Metronome : public GenServer<Metronome, Go, Number> {
   void handle(const Go&, Context& ctx) {
     waits_->reserve(left_ + 10);
     for (int i = 0; i < 1'000; ++i) others_.push_back(*ctx.spawn<Modest>(waits_));
-    if (busy_turn_us_ > 0) static_cast<void>(ctx.spawn_linked<Busy>(busy_turn_us_)->tell(Go{}));
+    if (busy_turn_us_ > 0) ctx.spawn_linked<Busy>(busy_turn_us_)->tell(Go{});
     static_cast<void>(ctx.send_every(1ms, Number{}));
   }
   void handle(const Number&, Context& ctx) {
@@ -724,7 +723,7 @@ class Metronome : public GenServer<Metronome, Go, Number> {
       return;
     }
     for (int i = 0; i < 10; ++i) {
-      static_cast<void>(others_[next_].tell(Stamp{now_ns()}));
+      others_[next_].tell(Stamp{now_ns()});
       next_ = (next_ + 1) % others_.size();
     }
   }
@@ -773,7 +772,7 @@ class Alarm : public GenServer<Alarm, Go, Due> {
     }
     arm_ns += now_ns() - began;
     if (armed_ < timers_)
-      static_cast<void>(ctx.self<Alarm>().tell(Go{}));
+      ctx.self<Alarm>().tell(Go{});
     else
       *memory_ = static_cast<u64>(memory_bytes("VmRSS")) - *memory_;
   }

@@ -26,8 +26,8 @@ set(PLX_PLANTED_BUG "" CACHE STRING
   "Builds one known bug in, to show that its test catches it: ack_before_sync, dedup_window_of_one, ...")
 
 add_library(plx_flags INTERFACE)
-target_compile_options(plx_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror=return-type
-  -Wno-invalid-offsetof -Wno-missing-field-initializers)
+target_compile_options(plx_flags INTERFACE -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Werror=return-type -Werror=unused-result
+  -Wno-missing-field-initializers)
 if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
   target_compile_options(plx_flags INTERFACE -fpch-instantiate-templates)
   # Objects do not name the folder they were compiled in, so every clone shares the compiler cache. CMake's own choice

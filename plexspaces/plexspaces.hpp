@@ -1,4 +1,7 @@
-// Everything that a program of actors uses.
+// What a program of actors needs: messages, servers, references, contexts, and the node that runs them.
+//
+// Beside it, for those who use them: fsm.hpp (state machines), event.hpp (event managers), supervision.hpp (supervision
+// trees, pools), local.hpp (a runtime without a node), testkit.hpp (tests).
 #pragma once
 
 #include "plexspaces/actor/actor_ref.hpp"
@@ -11,13 +14,8 @@
 #include "plexspaces/base/actor_key.hpp"
 #include "plexspaces/base/bytes.hpp"
 #include "plexspaces/base/error.hpp"
-#include "plexspaces/behavior/gen_event.hpp"
-#include "plexspaces/behavior/gen_fsm.hpp"
 #include "plexspaces/behavior/gen_server.hpp"
 #include "plexspaces/cli/run.hpp"
 #include "plexspaces/codec/description.hpp"
 #include "plexspaces/durable/options.hpp"
 #include "plexspaces/env/time.hpp"
-#include "plexspaces/supervision/application.hpp"
-#include "plexspaces/supervision/supervisor.hpp"
-#include "plexspaces/supervision/tree_view.hpp"

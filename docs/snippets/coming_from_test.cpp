@@ -8,6 +8,7 @@
 
 #include "plexspaces/node/local/local_runtime.hpp"
 #include "plexspaces/plexspaces.hpp"
+#include "plexspaces/supervision.hpp"
 #include "plexspaces/supervision/application.hpp"
 #include "plexspaces/testkit/testkit.hpp"
 

@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 
 #include "plexspaces/plexspaces.hpp"
+#include "plexspaces/supervision.hpp"
 #include "plexspaces/supervision/supervisor.hpp"
 #include "plexspaces/testkit/testkit.hpp"
 

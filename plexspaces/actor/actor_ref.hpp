@@ -27,7 +27,7 @@ inline constexpr std::string_view kActorRefName = "ActorRef";
 template <class T>
 struct IsResult : std::false_type {};
 template <class T>
-struct IsResult<std::expected<T, Error>> : std::true_type {};
+struct IsResult<Result<T>> : std::true_type {};
 
 }  // namespace detail
 
@@ -45,14 +45,15 @@ class ActorRef {
   ActorId id() const { return id_; }
   explicit operator bool() const { return static_cast<bool>(id_); }
 
-  /// Sends `message`; inside a handler the handler's actor is the sender.
+  /// Sends `message`; inside a handler the handler's actor is the sender. The result may be forgotten: what is refused
+  /// is a dead letter (TellStatus).
   /// @error kResourceExhausted: the mailbox is full; the message is a dead letter. What another policy does: Overflow.
   /// kInvalidArgument: it is larger than message_bytes_max. kNotFound: the runtime has ended.
   template <class M>
-  Status tell(M&& message) const;
+  TellStatus tell(M&& message) const;
   /// As tell(); a message that has waited `ttl` for its turn is a dead letter (expired) instead.
   template <class M>
-  Status tell(M&& message, Ttl ttl) const;
+  TellStatus tell(M&& message, Ttl ttl) const;
 
   /// Sends `message` and waits on this thread while the mailbox is full. Not inside an actor: there, co_await
   /// ctx.send() (refused with kFailedPrecondition). @error as Context::send().
@@ -86,10 +87,10 @@ class KeyedRef {
   const ActorKey& key() const { return key_; }
 
   /// Sends `message`. From a durable actor it leaves with the commit of the turn and is applied exactly once by a
-  /// durable receiver; from anywhere else it may be lost with the process.
+  /// durable receiver; from anywhere else it may be lost with the process. The result may be forgotten, as ActorRef's.
   /// @error kResourceExhausted: the mailbox is full. kInvalidArgument: a bad key.
   template <class M>
-  Status tell(M&& message) const;
+  TellStatus tell(M&& message) const;
 
   /// Asks and waits on this thread. Not inside an actor.
   template <class M>
@@ -101,3 +102,5 @@ class KeyedRef {
 };
 
 }  // namespace plexspaces
+
+#include "plexspaces/actor/runtime.hpp"  // the definitions of its members, so that this header links alone

@@ -3,10 +3,13 @@
 
 #include <concepts>
 #include <coroutine>
+#include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
+#include <vector>
 
 #include "plexspaces/actor/actor_ref.hpp"
 #include "plexspaces/actor/lifecycle/exit.hpp"
@@ -22,6 +25,10 @@ namespace detail {
 
 template <class M>
 class AskAwaiter;
+template <class M>
+class AskAllAwaiter;
+template <class... Ms>
+class AllAwaiter;
 template <class M>
 class SendAwaiter;
 class EndedAwaiter;
@@ -69,15 +76,15 @@ class Context {
   const std::string& tenant() const { return key() != nullptr ? key()->tenant : request().tenant; }
   const std::string& name_space() const { return key() != nullptr ? key()->name_space : request().name_space; }
 
-  /// Sends `message`. @error kResourceExhausted: the receiver's mailbox is full; the message is a dead letter.
-  /// kInvalidArgument: it is larger than message_bytes_max.
+  /// Sends `message`. The result may be forgotten: what is refused is a dead letter (TellStatus).
+  /// @error kResourceExhausted: the receiver's mailbox is full. kInvalidArgument: it is larger than message_bytes_max.
   template <class A, class M>
-  Status tell(ActorRef<A> to, M&& message) {
+  TellStatus tell(ActorRef<A> to, M&& message) {
     return to.tell(std::forward<M>(message));
   }
   /// As tell(); a message that has waited `ttl` for its turn is a dead letter (expired) instead.
   template <class A, class M>
-  Status tell(ActorRef<A> to, M&& message, Ttl ttl) {
+  TellStatus tell(ActorRef<A> to, M&& message, Ttl ttl) {
     return to.tell(std::forward<M>(message), ttl);
   }
 
@@ -140,6 +147,34 @@ class Context {
   detail::AskAwaiter<std::remove_cvref_t<M>> ask(ActorRef<A> to, M&& message, Duration within) {
     static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
     return {*this, to.node(), to.id(), std::forward<M>(message), within};
+  }
+
+  /// Waits for several asks at once: `auto [a, b] = co_await ctx.all(ctx.ask(x, GetA{}, 1s), ctx.ask(y, GetB{}, 1s))`.
+  /// They leave in this order; the turn goes on when each is answered, has failed, or its time is over. The asks are
+  /// written in the same expression. @returns a tuple of Results, each as ask() gives it.
+  template <class... Ms>
+  detail::AllAwaiter<Ms...> all(detail::AskAwaiter<Ms>&&... asks) {
+    return detail::AllAwaiter<Ms...>(asks...);
+  }
+  /// As all(), of `message` to each of `to`. @returns a vector of Results, in the order of `to`.
+  /// @error each as ask(); all kResourceExhausted: more than kAsksAtOnceMax.
+  template <class A, class M>
+  detail::AskAllAwaiter<std::remove_cvref_t<M>> ask_all(const std::vector<ActorRef<A>>& to, M&& message,
+                                                        Duration within) {
+    static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
+    return {*this, to, std::forward<M>(message), within};
+  }
+
+  /// Hands this turn's message on: `NoReply handle(const Job& job, Context& ctx) { return ctx.forward(worker, job); }`.
+  /// Whoever has sent it is the sender of `message`, and whoever asked gets the answer of `to`, within the deadline of
+  /// the ask; this actor does not wait. `message` has the Reply of the turn's message (PLX-ACT-0060). What cannot be
+  /// sent is a dead letter, and its error the asker's. Throws std::logic_error in an actor that is addressed by key.
+  template <class A, class M>
+  NoReply forward(ActorRef<A> to, M&& message) {
+    static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
+    worker_->forward(*this, to.node(), to.id(),
+                     detail::make_envelope(&worker_->pool(), std::forward<M>(message), detail::Envelope::kWide));
+    return {};
   }
 
   /// Starts an actor on this worker; its on_start() has run when this returns. What its constructor throws passes
@@ -312,8 +347,8 @@ class Context {
   /// As unstash_all(), but this turn's message too, and before everything else, as continue_with(). The turn must be
   /// done with its message.
   void retry_stashed() { worker_->retry_stashed(*cell_); }
-  /// No handler takes this message.
-  void unhandled() { worker_->unhandled(*this); }
+  /// No handler takes this message; `where`, " in its state kOpen", follows its name in the error.
+  void unhandled(std::string_view where = {}) { worker_->unhandled(*this, where); }
   /// Starts a handler that is a coroutine: `start(open)` calls it with the lasting context of the open turn.
   template <class M, class Start>
   void run_task(Start start);
@@ -322,6 +357,8 @@ class Context {
   friend class detail::Worker;
   template <class>
   friend class detail::AskAwaiter;
+  template <class>
+  friend class detail::AskAllAwaiter;
   template <class>
   friend class detail::SendAwaiter;
 
@@ -353,119 +390,10 @@ struct SuspendedTurn {
   bool input_kept = false;  // in the stash
   std::coroutine_handle<> root;
   void (*complete)(SuspendedTurn& open) = nullptr;  // reads the result out of `root`; throws what the handler threw
-  Wait* wait = nullptr;
-};
-
-template <class M>
-class [[nodiscard]] AskAwaiter : public TurnWait {
- public:
-  AskAwaiter(const Context& context, NodeId node, ActorId to, M message, Duration within)
-      : context_(context), node_(node), to_(to), message_(std::move(message)), within_(within) {}
-
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> handle) {
-    wait_.handle = handle;
-    Envelope* envelope =
-        make_envelope(context_.worker_->pool_for(node_), std::move(message_), Envelope::kAsk | Envelope::kWide);
-    if constexpr (kMayBeLarge<M>)
-      if (envelope->charge > context_.worker_->runtime().message_units_max())
-        return context_.worker_->refuse_large_ask(wait_, to_, envelope);
-    return context_.worker_->begin_ask(wait_, context_, node_, to_, envelope, within_);
-  }
-  Result<ReplyOf<M>> await_resume() {
-    if (wait_.error) return std::unexpected(*std::move(wait_.error));
-    return Answer(EnvelopePtr(std::exchange(wait_.reply, nullptr), EnvelopeDeleter{&context_.worker_->pool()}))
-        .template take<ReplyOf<M>>();
-  }
-
- private:
-  const Context& context_;
-  NodeId node_;
-  ActorId to_;
-  M message_;
-  Duration within_;
-  Wait wait_;
-};
-
-template <class M>
-class [[nodiscard]] SendAwaiter : public TurnWait {
- public:
-  SendAwaiter(const Context& context, NodeId node, ActorId to, M message, Duration within)
-      : context_(context), node_(node), to_(to), message_(std::move(message)), within_(within) {}
-
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> handle) {
-    wait_.handle = handle;
-    Envelope* envelope = make_envelope(context_.worker_->pool_for(node_), std::move(message_), 0);
-    return context_.worker_->begin_send(wait_, context_, node_, to_, envelope, within_);
-  }
-  Status await_resume() {
-    if (wait_.error) return std::unexpected(*std::move(wait_.error));
-    if (wait_.reply == nullptr) return {};  // there was room
-    return Answer(EnvelopePtr(std::exchange(wait_.reply, nullptr), EnvelopeDeleter{&context_.worker_->pool()}))
-        .template take<void>();
-  }
-
- private:
-  const Context& context_;
-  NodeId node_;
-  ActorId to_;
-  M message_;
-  Duration within_;
-  SendWait wait_;
-};
-
-class [[nodiscard]] EndedAwaiter : public TurnWait {
- public:
-  EndedAwaiter(const Context& context, NodeId node, ActorId target, Duration within)
-      : context_(context), node_(node), target_(target), within_(within) {}
-
-  bool await_ready() const noexcept { return false; }
-  bool await_suspend(std::coroutine_handle<> handle) {
-    wait_.handle = handle;
-    return context_.worker_->begin_wait_for_end(wait_, *context_.cell_, node_, target_, within_);
-  }
-  Result<ExitReason> await_resume() {
-    if (wait_.error) {
-      context_.worker_->demonitor(*context_.cell_, {wait_.correlation});
-      return std::unexpected(*std::move(wait_.error));
-    }
-    return std::move(wait_.reply->payload_as<Down>().reason);
-  }
-
- private:
-  const Context& context_;
-  NodeId node_;
-  ActorId target_;
-  Duration within_;
-  Wait wait_;
-};
-
-class [[nodiscard]] SleepAwaiter : public TurnWait {
- public:
-  SleepAwaiter(const Context& context, Duration duration) : context_(context), duration_(duration) {}
-
-  bool await_ready() const noexcept { return false; }
-  void await_suspend(std::coroutine_handle<> handle) {
-    wait_.handle = handle;
-    context_.worker_->begin_sleep(wait_, *context_.cell_, duration_);
-  }
-  void await_resume() {}
-
- private:
-  const Context& context_;
-  Duration duration_;
-  Wait wait_;
+  Wait* wait = nullptr;                             // all of them; the turn goes on when there is none
 };
 
 }  // namespace detail
-
-template <class A>
-detail::EndedAwaiter Context::ended(ActorRef<A> target, Duration within) {
-  return {*this, target.node(), target.id(), within};
-}
-
-inline detail::SleepAwaiter Context::sleep(Duration duration) { return {*this, duration}; }
 
 template <class M, class R>
 void Context::complete(Result<R>&& result) {
@@ -517,4 +445,5 @@ void Context::run_task(Start start) {
 
 }  // namespace plexspaces
 
-#include "plexspaces/actor/turn/blocking.hpp"  // the definition of Context::blocking()
+#include "plexspaces/actor/turn/awaiters.hpp"  // what ask(), send(), ended(), sleep() and all() return
+#include "plexspaces/actor/turn/blocking.hpp"  // what blocking() returns

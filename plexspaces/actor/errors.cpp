@@ -16,33 +16,33 @@ Error runtime_ended_error() { return Error(Code::kNotFound, "the runtime of this
 
 Error dropped_error() {
   return Error(Code::kUnknown, "the request was dropped while the node stopped; ask again", "PLX-ACT-0001",
-               Retry::kSame);
+               Error::Retry::kSame);
 }
 
 Error mailbox_full_error() {
   return Error(Code::kResourceExhausted, "the mailbox is full: send less, or raise mailbox_messages_max",
-               "PLX-ACT-0006", Retry::kBackoff);
+               "PLX-ACT-0006", Error::Retry::kBackoff);
 }
 
 Error mailbox_blocks_error() {
   return Error(Code::kResourceExhausted,
                "the mailbox is full: wait for room by co_await ctx.send(), or ActorRef::send() outside actors",
-               "PLX-ACT-0041", Retry::kBackoff);
+               "PLX-ACT-0041", Error::Retry::kBackoff);
 }
 
 Error no_room_error() {
   return Error(Code::kDeadlineExceeded, "the mailbox had no room in time: the message was taken back", "PLX-ACT-0045",
-               Retry::kSame);
+               Error::Retry::kSame);
 }
 
 Error too_many_sends_error() {
   return Error(Code::kResourceExhausted, "as many senders as sends_waiting_max allows wait for room in the mailbox",
-               "PLX-ACT-0046", Retry::kBackoff);
+               "PLX-ACT-0046", Error::Retry::kBackoff);
 }
 
 Error stash_full_error() {
   return Error(Code::kResourceExhausted, "the actor's stash is full: stash_max, or the bytes of its mailbox",
-               "PLX-ACT-0047", Retry::kBackoff);
+               "PLX-ACT-0047", Error::Retry::kBackoff);
 }
 
 Error too_large_error(std::size_t bytes, const RuntimeOptions& options) {
@@ -62,15 +62,20 @@ Error dead_letter_error(DeadLetterReason reason) {
       return stash_full_error();
     case DeadLetterReason::kExpired:
       return Error(Code::kDeadlineExceeded, "the deadline had passed before the message was handled", "PLX-ACT-0011",
-                   Retry::kSame);
+                   Error::Retry::kSame);
     default:
       return gone_error();
   }
 }
 
+Error too_many_asks_error(std::size_t asks) {
+  return Error(Code::kResourceExhausted,
+               fmt::format("{} asks at once, more than {}: ask in groups", asks, kAsksAtOnceMax), "PLX-ACT-0061");
+}
+
 Error no_answer_error() {
   return Error(Code::kDeadlineExceeded, "no answer in time; whether the message was handled is not known",
-               "PLX-ACT-0010", Retry::kSame);
+               "PLX-ACT-0010", Error::Retry::kSame);
 }
 
 Error too_many_continuations_error() {

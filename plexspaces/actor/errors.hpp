@@ -29,6 +29,7 @@ Error stash_full_error();
 Error too_large_error(std::size_t bytes, const RuntimeOptions& options);
 /// What the asker of a dead letter gets.
 Error dead_letter_error(DeadLetterReason reason);
+Error too_many_asks_error(std::size_t asks);
 /// The asker waited in vain: the outcome is not known.
 Error no_answer_error();
 

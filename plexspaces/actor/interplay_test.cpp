@@ -510,7 +510,7 @@ class Player : public GenServer<Player, Act, ActSlowly, Open, Numbered, Next, Ti
     auto child = ledger_.one_in(2) ? ctx.spawn_with<Player>(std::move(options), ledger_)
                                    : ctx.spawn_linked_with<Player>(std::move(options), ledger_);
     if (!child) return;
-    if (ledger_.one_in(3)) static_cast<void>(child->tell(ActSlowly{}));
+    if (ledger_.one_in(3)) child->tell(ActSlowly{});
     if (ledger_.one_in(10)) static_cast<void>(ctx.kill(*child));
   }
   void monitor(Context& ctx, ActorRef<Player> other) {
@@ -621,10 +621,10 @@ class Player : public GenServer<Player, Act, ActSlowly, Open, Numbered, Next, Ti
       case 16:
         return answer();
       case 17:
-        static_cast<void>(other.tell(ActSlowly{}));
+        other.tell(ActSlowly{});
         return;
       case 18:
-        static_cast<void>(other.tell(Act{}));
+        other.tell(Act{});
         return;
       default:
         if (ledger_.one_in(3)) end(ctx, other);
@@ -725,18 +725,17 @@ TEST(InterplaySimulationTest, WhateverActorsDoAtOnceNothingIsLostOrDoubled_INV_M
           case 3:
           case 4:
           case 5:
-            static_cast<void>(player.tell(ActSlowly{}));
+            player.tell(ActSlowly{});
             break;
           default:
-            static_cast<void>(player.tell(Act{}));
+            player.tell(Act{});
         }
         steps(ledger.below(12));
       }
       if (!cut_off) {
         ledger.over = true;
         for (int round = 0; round < 3; ++round) {
-          for (ActorId id : std::set<ActorId>(ledger.alive))
-            static_cast<void>(ActorRef<Player>(runtime.node_id(), id).tell(Open{}));
+          for (ActorId id : std::set<ActorId>(ledger.alive)) ActorRef<Player>(runtime.node_id(), id).tell(Open{});
           RC_ASSERT(executor.run_for(60s, 1'000'000));
         }
         RC_ASSERT(runtime.stats().actors == ledger.alive.size());
@@ -891,7 +890,7 @@ class Runner : public GenServer<Runner, Act, ActSlowly, Numbered, Tick, Ask, Dow
       case 0:
       case 1:
       case 2:
-        for (int i = 0; i < 4; ++i) static_cast<void>(other.tell(Numbered{ctx.self_id(), ++last_to_[other.id()]}));
+        for (int i = 0; i < 4; ++i) other.tell(Numbered{ctx.self_id(), ++last_to_[other.id()]});
         return;
       case 3:
       case 4: {
@@ -938,7 +937,7 @@ class Runner : public GenServer<Runner, Act, ActSlowly, Numbered, Tick, Ask, Dow
         return;
       case 15:
       case 16:
-        static_cast<void>(other.tell(ActSlowly{}));
+        other.tell(ActSlowly{});
         return;
       case 17: {
         std::pair<ReplyTo<Ask>, std::uint64_t> held;
@@ -1008,11 +1007,11 @@ TEST(InterplayStressTest, WhateverActorsDoAtOnceOnRealThreadsNothingIsLostOrDoub
                   reinterpret_cast<std::uint64_t>(make_sink([&](Answer) { ++track.answered_external; }).release());
               static_cast<void>(runtime.send(other.id(), ask));
             } else if (random() % 3 == 0) {
-              static_cast<void>(other.tell(ActSlowly{}));
+              other.tell(ActSlowly{});
             } else if (random() % 50 == 0) {
               runtime.kill(other.id());
             } else {
-              static_cast<void>(other.tell(Act{}));
+              other.tell(Act{});
             }
           }
         });

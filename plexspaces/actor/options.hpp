@@ -13,6 +13,8 @@ namespace plexspaces {
 
 class Actor;
 
+inline constexpr std::size_t kAsksAtOnceMax = 256;  // of one Context::ask_all(): each answer is looked for among them
+
 namespace detail {
 class Recorder;
 }

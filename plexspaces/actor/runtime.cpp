@@ -281,12 +281,12 @@ Result<ActorId> Runtime::find_name(std::string_view name, const void* tag) const
 
 // ---- sending from outside ------------------------------------------------------------------------------------------
 
-Status Runtime::send(ActorId to, detail::Envelope* envelope) {
+TellStatus Runtime::send(ActorId to, detail::Envelope* envelope) {
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && &worker->runtime() == this) return worker->send_or_dead_letter(to, envelope);
   if (Status running = check_running(); !running) {
     detail::Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kStopped, to);
-    return running;
+    return TellStatus(std::move(running));
   }
   if (envelope->charge > message_units_max_ && !envelope->is(detail::Envelope::kSystem))
     return refuse_large(to, envelope);
@@ -303,13 +303,13 @@ Status Runtime::check_reply(const ValueType& type, const void* reply) const {
   return std::unexpected(detail::too_large_error(bytes, options_).with_prefix("the reply is too large"));
 }
 
-Status Runtime::refuse_large(ActorId to, detail::Envelope* envelope) {
+TellStatus Runtime::refuse_large(ActorId to, detail::Envelope* envelope) {
   Error error = detail::too_large_error(envelope->bytes(), options_);
   detail::Worker::dead_letter(*this, nullptr, envelope, DeadLetterReason::kTooLarge, to);
   return std::unexpected(std::move(error));
 }
 
-Status Runtime::tell_within(ActorId to, detail::Envelope* envelope, Duration within) {
+TellStatus Runtime::tell_within(ActorId to, detail::Envelope* envelope, Duration within) {
   envelope->context = detail::new_context(nullptr);
   envelope->context->until_handled = true;
   envelope->context->deadline = saturating_add(executor_.now(), within);
@@ -370,8 +370,8 @@ Status Runtime::deliver(detail::Envelope* envelope) {
     return std::unexpected(std::move(error));
   };
   if (worker == nullptr && refusing_.load(std::memory_order_relaxed))
-    return refuse(
-        Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021", Retry::kBackoff));
+    return refuse(Error(Code::kUnavailable, "the node is stopping: ask another, or later", "PLX-ACT-0021",
+                        Error::Retry::kBackoff));
   if (Status valid = envelope->delivery()->target.check(); !valid) return refuse(std::move(valid).error());
   if (envelope->charge > message_units_max_) {
     count_dead_letter(worker, *envelope, DeadLetterReason::kTooLarge, {});
@@ -390,7 +390,7 @@ Status Runtime::deliver(detail::Envelope* envelope) {
     }
   }
   return refuse(Error(Code::kUnavailable, "the actor ended each time the message arrived: send it again",
-                      "PLX-ACT-0022", Retry::kBackoff));
+                      "PLX-ACT-0022", Error::Retry::kBackoff));
 }
 
 namespace {

@@ -157,16 +157,16 @@ class Runtime {
   const detail::MailboxKind& mailbox_kind(const detail::ActorCell& cell) const {
     return mailbox_kinds_[cell.mailbox.load(std::memory_order_acquire)];
   }
-  std::uint32_t message_units_max() const { return message_units_max_; }          // of Envelope::kChargeUnit
-  Status check_reply(const ValueType& type, const void* reply) const;             // of message_bytes_max
-  Status refuse_large(ActorId to, detail::Envelope* envelope);                    // from outside; takes it
-  Status tell_within(ActorId to, detail::Envelope* envelope, Duration within);    // from outside; takes it
-  Status send_and_wait(ActorId to, detail::Envelope* envelope, Duration within);  // takes it
+  std::uint32_t message_units_max() const { return message_units_max_; }            // of Envelope::kChargeUnit
+  Status check_reply(const ValueType& type, const void* reply) const;               // of message_bytes_max
+  TellStatus refuse_large(ActorId to, detail::Envelope* envelope);                  // from outside; takes it
+  TellStatus tell_within(ActorId to, detail::Envelope* envelope, Duration within);  // from outside; takes it
+  Status send_and_wait(ActorId to, detail::Envelope* envelope, Duration within);    // takes it
   /// Sends the message, or, when the mailbox is full, leaves it there to be let in; then `sink` learns it. Takes it.
   /// @returns what decides whether it is let in or taken back; null: there was room.
   Result<std::shared_ptr<detail::SendDecision>> send_or_offer(ActorId to, detail::Envelope* envelope,
                                                               std::unique_ptr<ReplySink> sink);
-  Status send(ActorId to, detail::Envelope* envelope);
+  TellStatus send(ActorId to, detail::Envelope* envelope);
   void answer_from_external(const detail::Envelope& request, Error error);  // to the actor that has asked
   void send_reply_from_external(detail::Envelope* reply);                   // to an actor; takes it
   Result<Answer> ask_and_wait(std::function<void(detail::Envelope*)> send, detail::Envelope* envelope, Duration within);
@@ -355,7 +355,7 @@ KeyedRef<A> Runtime::keyed(std::string tenant, std::string name_space, std::stri
 
 template <class A>
 template <class M>
-Status ActorRef<A>::tell(M&& message) const {
+TellStatus ActorRef<A>::tell(M&& message) const {
   using Message = std::remove_cvref_t<M>;
   static_assert(A::template kHandles<Message>, "this actor does not handle this message");
   detail::Worker* worker = detail::Worker::current();
@@ -372,7 +372,7 @@ Status ActorRef<A>::tell(M&& message) const {
 
 template <class A>
 template <class M>
-Status ActorRef<A>::tell(M&& message, Ttl ttl) const {
+TellStatus ActorRef<A>::tell(M&& message, Ttl ttl) const {
   static_assert(A::template kHandles<std::remove_cvref_t<M>>, "this actor does not handle this message");
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && worker->runtime().node_id() == node_)
@@ -417,13 +417,13 @@ Envelope* make_keyed_envelope(BlockPool* pool, const ActorKey& key, M&& message)
 
 template <class A>
 template <class M>
-Status KeyedRef<A>::tell(M&& message) const {
+TellStatus KeyedRef<A>::tell(M&& message) const {
   using Message = std::remove_cvref_t<M>;
   static_assert(A::template kHandles<Message>, "this actor does not handle this message");
   detail::Worker* worker = detail::Worker::current();
   if (worker != nullptr && &worker->runtime() == runtime_)
     return worker->tell(key_, detail::make_keyed_envelope(&worker->pool(), key_, std::forward<M>(message)));
-  return runtime_->deliver(detail::make_keyed_envelope(nullptr, key_, std::forward<M>(message)));
+  return TellStatus(runtime_->deliver(detail::make_keyed_envelope(nullptr, key_, std::forward<M>(message))));
 }
 
 template <class A>

@@ -445,18 +445,7 @@ TEST(RuntimeLifeTest, ReferencesOutliveTheirRuntime) {
   EXPECT_EQ(counter.ask(Get{}, 1s).error().code(), Code::kNotFound);
 }
 
-// What other awaitables would be: none of them compiles in a handler.
-struct ForeignAwaitable {
-  bool await_ready() { return true; }
-  void await_suspend(std::coroutine_handle<>) {}
-  void await_resume() {}
-};
-template <class P, class A>
-concept Awaits = requires(P promise, A&& awaitable) { promise.await_transform(std::forward<A>(awaitable)); };
-static_assert(!Awaits<Task<int>::promise_type, ForeignAwaitable>);
-static_assert(!Awaits<Task<int>::promise_type, std::suspend_always>);
-static_assert(Awaits<Task<int>::promise_type, Task<std::string>>);
-static_assert(Awaits<Task<int>::promise_type, detail::AskAwaiter<Get>>);
+// What a handler cannot wait for: tests/diagnostics/mistakes/foreign_wait.cpp.
 static_assert(std::is_trivially_copyable_v<ActorRef<Counter>> && sizeof(ActorRef<Counter>) == 16);
 static_assert(!Counter::kHandles<Numbered>);
 
@@ -581,7 +570,7 @@ TEST(RuntimeSimulationTest, ALateReplyIsNotGivenToALaterAsk_INV_M2) {
     std::vector<ActorRef<Sleepy>> below;
     for (int i = 0; i < 5; ++i) below.push_back(*sim.runtime.spawn<Sleepy>("", sim.world));
     Hasty::Seen seen;
-    static_cast<void>(sim.runtime.spawn<Hasty>("", sim.world, below, seen)->tell(Start{}));
+    sim.runtime.spawn<Hasty>("", sim.world, below, seen)->tell(Start{});
     sim.executor.run_for(1h, 1'000'000);
     RC_ASSERT(seen.right + seen.late == 30);
     RC_ASSERT(seen.right > 0 && seen.late > 0);
@@ -645,10 +634,10 @@ class Nursery : public GenServer<Nursery, Start, Get> {
         ++refused_;
         continue;
       }
-      for (int k = 0; k < 3; ++k) static_cast<void>(child->tell(Increment{}));
-      static_cast<void>(child->tell(Stop{}));
+      for (int k = 0; k < 3; ++k) child->tell(Increment{});
+      child->tell(Stop{});
     }
-    if (++rounds_ < 1'000) static_cast<void>(ctx.self<Nursery>().tell(Start{}));
+    if (++rounds_ < 1'000) ctx.self<Nursery>().tell(Start{});
   }
   std::int64_t handle(const Get&, Context&) const { return refused_ == 0 ? rounds_ : -1; }
 
@@ -688,8 +677,8 @@ TEST(RuntimeSimulationTest, TheSameSeedGivesTheSameTraceAndAnotherSeedAnother) {
     auto counter = sim.runtime.spawn<Counter>("");
     auto front = sim.runtime.spawn<Front>("", *counter);
     for (int i = 0; i < 20; ++i) {
-      static_cast<void>(counter->tell(Increment{i}));
-      static_cast<void>(front->tell(Relay{i}));
+      counter->tell(Increment{i});
+      front->tell(Relay{i});
     }
     sim.executor.run_until([] { return false; }, 10'000);
     return sim.world.trace.hash();
@@ -721,8 +710,8 @@ class Spammer : public GenServer<Spammer, Start> {
  public:
   Spammer(ActorRef<Recorder> to, std::uint32_t index, std::uint32_t count) : to_(to), index_(index), count_(count) {}
   void handle(const Start&, Context& ctx) {
-    for (int i = 0; i < 5 && sent_ < count_; ++i) static_cast<void>(to_.tell(Numbered{index_, sent_++}));
-    if (sent_ < count_) static_cast<void>(ctx.self<Spammer>().tell(Start{}));
+    for (int i = 0; i < 5 && sent_ < count_; ++i) to_.tell(Numbered{index_, sent_++});
+    if (sent_ < count_) ctx.self<Spammer>().tell(Start{});
   }
 
  private:
@@ -737,8 +726,7 @@ TEST(RuntimeSimulationTest, MessagesOfEachPairArriveInOrderWhileBothMove_INV_M1)
     SimulatedRuntime sim(seed, {.move_every_turns = move_every});
     constexpr std::uint32_t kSenders = 4, kMessages = 50;
     auto recorder = sim.runtime.spawn<Recorder>("", std::size_t{kSenders});
-    for (std::uint32_t i = 0; i < kSenders; ++i)
-      static_cast<void>(sim.runtime.spawn<Spammer>("", *recorder, i, kMessages)->tell(Start{}));
+    for (std::uint32_t i = 0; i < kSenders; ++i) sim.runtime.spawn<Spammer>("", *recorder, i, kMessages)->tell(Start{});
     sim.executor.run_until([] { return false; }, 20'000);
     RC_ASSERT(**sim.ask(*recorder, Get{}) == std::int64_t{kSenders} * kMessages);
     RC_ASSERT(sim.runtime.stats().migrations > 0);

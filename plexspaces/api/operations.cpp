@@ -62,7 +62,7 @@ Delivery make_delivery(InvokeRequest& request) {
 
 Result<InvokeReply> to_reply(const Answer& answer) {
   if (answer.error() != nullptr) return std::unexpected(*answer.error());
-  if (answer.type().kind == Kind::kVoid) return InvokeReply{};
+  if (answer.type().kind == ValueKind::kVoid) return InvokeReply{};
   return InvokeReply{to_json(answer.type(), answer.value())};
 }
 

@@ -70,7 +70,7 @@ Error::~Error() {
 Code Error::code() const { return record_->code; }
 const std::string& Error::message() const { return record_->message; }
 const std::string& Error::domain() const { return record_->domain; }
-Retry Error::retry() const { return record_->retry; }
+Error::Retry Error::retry() const { return record_->retry; }
 const Error* Error::cause() const { return record_->cause ? &*record_->cause : nullptr; }
 
 Error Error::caused_by(Error cause) const {

@@ -6,6 +6,7 @@
 #include <expected>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
 namespace plexspaces {
@@ -37,21 +38,21 @@ std::string_view code_name(Code code);
 /// The HTTP status of an error with this code.
 int http_status(Code code);
 
-/// Whether the same request may be sent again.
-enum class Retry : std::uint8_t {
-  kNever,    // it fails again until the request or the system is changed
-  kSame,     // at once, with the same idempotency key
-  kBackoff,  // later, with the same idempotency key
-};
-
 /// A failure: a code, a domain code with a page in docs/errors/, and a message that says what to do.
 ///
 /// Copies share one immutable record, so an Error is one pointer wide and cheap to pass on.
 /// Threads: any, as of a shared pointer to const. A moved-from Error may only be assigned or destroyed.
 class [[nodiscard]] Error {
  public:
+  /// Whether the same request may be sent again.
+  enum class Retry : std::uint8_t {
+    kNever,    // it fails again until the request or the system is changed
+    kSame,     // at once, with the same idempotency key
+    kBackoff,  // later, with the same idempotency key
+  };
+
   /// `domain` is a stable id such as "PLX-ACT-0001", or empty.
-  Error(Code code, std::string message, std::string_view domain = {}, Retry retry = Retry::kNever);
+  Error(Code code, std::string message, std::string_view domain = {}, Retry retry = Error::Retry::kNever);
   Error(const Error& other) noexcept;
   Error(Error&& other) noexcept : record_(std::exchange(other.record_, nullptr)) {}
   Error& operator=(Error other) noexcept {
@@ -88,13 +89,86 @@ class [[nodiscard]] Error {
   Record* record_;
 };
 
+}  // namespace plexspaces
+
+/// What `.value()` of a Result throws that holds an error: what() is the error, as to_string() writes it.
+template <>
+class std::bad_expected_access<plexspaces::Error> : public std::bad_expected_access<void> {
+ public:
+  explicit bad_expected_access(plexspaces::Error error) : error_(std::move(error)), what_(error_.to_string()) {}
+
+  const char* what() const noexcept override { return what_.c_str(); }
+  plexspaces::Error& error() & noexcept { return error_; }
+  const plexspaces::Error& error() const& noexcept { return error_; }
+  plexspaces::Error&& error() && noexcept { return std::move(error_); }
+  const plexspaces::Error&& error() const&& noexcept { return std::move(error_); }
+
+ private:
+  plexspaces::Error error_;
+  std::string what_;
+};
+
+namespace plexspaces {
+
+/// A `T`, or why there is none: a std::expected<T, Error> that must not be forgotten. A call whose Result, or Status,
+/// is not looked at makes a compiler warn; `std::ignore = f()` says that it is meant.
 template <class T>
-using Result = std::expected<T, Error>;
+class [[nodiscard]] Result : public std::expected<T, Error> {
+ public:
+  using std::expected<T, Error>::expected;
+  Result() = default;
+  Result(std::expected<T, Error> other)  // NOLINT(google-explicit-constructor): they are one thing
+      : std::expected<T, Error>(std::move(other)) {}
+};
+
+namespace detail {
+template <class T>
+inline constexpr bool kNumber =
+    std::is_integral_v<T> && !std::is_same_v<T, bool> && !std::is_same_v<T, char> && !std::is_same_v<T, wchar_t> &&
+    !std::is_same_v<T, char8_t> && !std::is_same_v<T, char16_t> && !std::is_same_v<T, char32_t>;
+}  // namespace detail
+
+// Those of std::expected would compare the value of `a` with the Result `b`, and are ambiguous for a Result and a
+// value.
+template <class T>
+bool operator==(const Result<T>& a, const Result<T>& b) {
+  if (a.has_value() != b.has_value()) return false;
+  if (!a.has_value()) return a.error() == b.error();
+  if constexpr (std::is_void_v<T>)
+    return true;
+  else
+    return *a == *b;
+}
+template <class T, class U>
+  requires(!std::is_base_of_v<std::expected<T, Error>, U>)
+bool operator==(const Result<T>& a, const U& b) {
+  // A number is compared as a number, whatever the sign of its type: `count == 3`.
+  if constexpr (detail::kNumber<T> && detail::kNumber<U>)
+    return a.has_value() && std::cmp_equal(*a, b);
+  else
+    return a.has_value() && *a == b;
+}
+template <class T>
+bool operator==(const Result<T>& a, const std::unexpected<Error>& b) {
+  return !a.has_value() && a.error() == b.error();
+}
+
+/// Done, or why not.
 using Status = Result<void>;
+
+/// What becomes of a tell as far as its sender can know: a Status that may be forgotten. A message that is refused is a
+/// dead letter, counted with its reason, so forgetting this loses no error. Look at it to slow down or to say no.
+class TellStatus : public std::expected<void, Error> {
+ public:
+  using std::expected<void, Error>::expected;
+  TellStatus() = default;
+  // A TellStatus becomes a Status by itself, but not the reverse, so that `a ? ref.tell(m) : Status()` has one type.
+  explicit TellStatus(Status status) : std::expected<void, Error>(std::move(status)) {}
+};
 
 /// `return fail(Code::kNotFound, "...")` from any function that returns a Result.
 inline std::unexpected<Error> fail(Code code, std::string message, std::string_view domain = {},
-                                   Retry retry = Retry::kNever) {
+                                   Error::Retry retry = Error::Retry::kNever) {
   return std::unexpected<Error>(Error(code, std::move(message), domain, retry));
 }
 

@@ -32,6 +32,42 @@ TEST(ErrorTest, TextHoldsCodeDomainMessageAndCause) {
   EXPECT_EQ(error.to_string(), "UNKNOWN [PLX-STO-0001]: commit; because UNAVAILABLE: disk is gone");
 }
 
+TEST(ResultTest, ValueOfAnErrorThrowsItsText) {
+  std::string said;
+  try {
+    static_cast<void>(half(3).value());
+  } catch (const std::bad_expected_access<Error>& thrown) {
+    said = thrown.what();
+    EXPECT_EQ(thrown.error().code(), Code::kInvalidArgument);
+  }
+  EXPECT_EQ(said, "INVALID_ARGUMENT: odd");
+}
+
+TEST(ResultTest, ComparesWithResultsValuesAndErrors) {
+  Result<int> three = 3;
+  Result<int> odd = half(3);
+  EXPECT_TRUE(three == Result<int>(3) && three == 3 && 3 == three);
+  EXPECT_TRUE(odd == half(5) && odd == std::unexpected(Error(Code::kInvalidArgument, "odd")));
+  EXPECT_FALSE(three == odd || odd == 3 || three == 4 || three == Result<int>(4) || odd == half(4));
+  EXPECT_FALSE(odd == Result<int>(fail(Code::kInvalidArgument, "even")));
+  EXPECT_TRUE(Result<std::uint64_t>(7) == 7 && Result<std::int64_t>(-1) != std::uint64_t(-1));
+  EXPECT_TRUE(Status() == Status() && Status() != Status(fail(Code::kInternal, "x")));
+}
+
+TEST(ResultTest, CopyOfAResultOfBoolKeepsItsValue) {
+  Result<bool> no = false;
+  Result<bool> copy(no);
+  EXPECT_FALSE(*copy);
+}
+
+TEST(TellStatusTest, IsAStatusBothWays) {
+  TellStatus refused = fail(Code::kResourceExhausted, "full");
+  Status status = refused;
+  EXPECT_EQ(status.error().message(), "full");
+  EXPECT_EQ(TellStatus(status).error().message(), "full");
+  EXPECT_TRUE(TellStatus());
+}
+
 TEST(ErrorTest, IsOnePointerWide) { EXPECT_EQ(sizeof(Error), sizeof(void*)); }
 
 TEST(ErrorTest, CopiesOutliveTheOriginal) {

@@ -105,7 +105,7 @@ Status EventHandlers::swap(SwapHandler& order, Context& context) {
     return ready;
   }
   Entry& entry = entries_[at];
-  if (entry.owner.tell) static_cast<void>(entry.owner.tell({std::move(entry.id), ExitReason::normal(), order.id}));
+  if (entry.owner.tell) entry.owner.tell({std::move(entry.id), ExitReason::normal(), order.id});
   entry.made = std::move(made);
   entry.id = std::move(order.id);
   return {};
@@ -157,7 +157,7 @@ void EventHandlers::take_out(std::size_t at, const ExitReason& reason, bool tell
     if (auto thrown = thrown_by([&] { entry.made.handler->removed(reason, context); }))
       context.runtime().log(fmt::format("event handler {} crashed in on_remove(): {}", entry.id, *thrown));
   }
-  if (entry.owner.tell) static_cast<void>(entry.owner.tell({std::move(entry.id), reason, std::move(successor)}));
+  if (entry.owner.tell) entry.owner.tell({std::move(entry.id), reason, std::move(successor)});
 }
 
 void EventHandlers::owner_ended(const Down& down, Context& context) {

@@ -64,7 +64,7 @@ struct NewEventHandler {
 /// The actor that is told when the handler goes; when it ends, the handler goes.
 struct EventHandlerOwner {
   ActorId id;
-  std::function<Status(HandlerRemoved removed)> tell;  // empty: nobody
+  std::function<TellStatus(HandlerRemoved removed)> tell;  // empty: nobody
   std::function<Result<MonitorRef>(Context& context)> monitor;
 };
 

@@ -17,6 +17,15 @@ void must(const Status& status, std::string_view what) {
 
 }  // namespace
 
+std::string no_handler_text(std::string_view state, std::string_view event) {
+  return fmt::format("the state {} has no handler for {} (PLX-BEH-0002)", state, event);
+}
+
+Error not_answered_error(std::string_view state, std::string_view event) {
+  return Error(Code::kFailedPrecondition, fmt::format("in its state {} the machine has no answer to {}", state, event),
+               "PLX-BEH-0001");
+}
+
 // The order of these steps is gen_statem's.
 void FsmCore::step(Context& context, const Step& step) {
   if (step.postponed && context.stash()) ++postponed_;  // else it is a dead letter, and its asker knows

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/scheduler/timer.hpp"
+#include "plexspaces/base/error.hpp"
 #include "plexspaces/codec/description.hpp"
 
 namespace plexspaces::detail {
@@ -22,6 +24,11 @@ struct FsmTimeout {
   void (*deliver)(Actor& machine, Context& context);
   const bool* handled;  // in each state, by its index
 };
+
+/// The machine has no handler for the event in its state: the text of what it throws.
+std::string no_handler_text(std::string_view state, std::string_view event);
+/// An event with a Reply was handled, and nothing was said to its asker.
+Error not_answered_error(std::string_view state, std::string_view event);
 
 /// An event that a machine sends itself.
 class FsmInternalEvent {

@@ -15,8 +15,6 @@
 #include <variant>
 #include <vector>
 
-#include <fmt/format.h>
-
 #include "plexspaces/actor/actor.hpp"
 #include "plexspaces/actor/context.hpp"
 #include "plexspaces/actor/message/message.hpp"
@@ -119,6 +117,39 @@ struct FsmStates<std::variant<Ss...>> {
     static_cast<void>(((i++ == index ? (name = name_of<Ss>(), true) : false) || ...));
     return name.empty() ? std::to_string(index) : name;
   }
+};
+
+/// Whether `Self` has a public handler for the event `E` in the state of `Tag`.
+template <class Self, class Tag, class E>
+inline constexpr bool kHandlesIn =
+    requires(Self& self, Tag tag, const E& event, const AnyEvent& any, Context& context) {
+      requires requires { self.handle(tag, event, context); } || requires {
+        self.handle(tag, any, context);
+      } || requires { self.handle(AnyState(), event, context); } || requires { self.handle(AnyState(), any, context); };
+    };
+
+/// Whether what a handler returns, an `R`, says what the asker of an `E` gets. `kDefault`: it handles any event.
+template <class R, class E, bool kDefault>
+consteval bool answers() {
+  using Reply = ReplyOf<E>;
+  if constexpr (TaskTraits<R>::kIsTask)
+    return answers<typename TaskTraits<R>::Value, E, kDefault>();
+  else if constexpr (std::is_void_v<R> || requires { typename R::FsmPlainTransition; })
+    return std::is_void_v<Reply> || kDefault;
+  else if constexpr (std::is_same_v<R, NoReply> || requires { typename R::FsmAnsweringTransition; })
+    return true;
+  else if constexpr (IsResult<R>::value && !std::is_same_v<R, Result<Reply>>)
+    return answers<typename R::value_type, E, kDefault>();
+  else
+    return std::is_constructible_v<Result<Reply>, R>;
+}
+
+/// Says in one line what is wrong with an event of a machine in the states of `Tags`.
+template <class Self, class E, class... Tags>
+struct HandledEvent {
+  static_assert((kHandlesIn<Self, Tags, E> && ...),
+                "the machine has no public handle(In<State>, const Event&, Context&) for this event in this state, nor "
+                "one for AnyState or AnyEvent");
 };
 
 template <class E>
@@ -230,6 +261,7 @@ class GenFsm : public Actor {
 
   class Actions : public Timeouts {
    public:
+    using FsmAnsweringTransition = void;
     /// `event` is handled next, before all others; more than one in their order. Any type: it need not be a message,
     /// and one that is not in the list of the machine cannot come from outside.
     template <class T, class E>
@@ -278,6 +310,7 @@ class GenFsm : public Actor {
   /// What becomes of the machine after an event.
   class [[nodiscard]] Transition : public Actions {
    public:
+    using FsmPlainTransition = void;
     Transition(Unanswering&& other) : Actions(std::move(other)) {}  // NOLINT(google-explicit-constructor)
 
     /// Answers the event: a value, or an error as fail() gives it.
@@ -327,14 +360,20 @@ class GenFsm : public Actor {
   std::span<const Handler> handlers() const final { return all_handlers(); }
 
   void receive(Context& context) final {
-    if (!entered_) [[unlikely]]
-      throw std::logic_error("on_start() of the class does not return GenFsm::on_start(context) (PLX-BEH-0003)");
-    const MessageInfo* type = context.message_info();
-    bool handled =
-        ((type == &message_info<Es>() ? (deliver<Es, true>(context.message<Es>(), context), true) : false) || ...);
-    if (handled) return;
-    if (type != &message_info<detail::FsmEvent>()) return context.unhandled();
-    core().receive(*this, context);
+    static_assert((sizeof(HandledEvent<Es>) && ...));
+    if constexpr ((handled_in_all_states<Es>() && ...)) {
+      static_assert((sizeof(AnsweredEvent<Es>) && ...));
+      if constexpr ((answered_in_all_states<Es>() && ...)) {
+        if (!entered_) [[unlikely]]
+          throw std::logic_error("on_start() of the class does not return GenFsm::on_start(context) (PLX-BEH-0003)");
+        const MessageInfo* type = context.message_info();
+        bool handled =
+            ((type == &message_info<Es>() ? (deliver<Es, true>(context.message<Es>(), context), true) : false) || ...);
+        if (handled) return;
+        if (type != &message_info<detail::FsmEvent>()) return context.unhandled();
+        core().receive(*this, context);
+      }
+    }
   }
 
   Status on_start(Context& context) override {
@@ -431,12 +470,30 @@ class GenFsm : public Actor {
         []<std::size_t... I>(std::index_sequence<I...>) { return ((route<I, E>() != Route::kNone) || ...); }(Indices());
   }
   template <std::size_t I, class E>
-  static consteval bool handles() {
-    static_assert(route<I, E>() != Route::kNone,
-                  "no handler for this event in this state: add handle(In<State>, const Event&, Context&), or one for "
-                  "AnyEvent, or AnyState");
-    return true;
+  static consteval bool answered() {
+    constexpr Route kRoute = route<I, E>();
+    return detail::answers<Returned<I, E>, E, kRoute == Route::kAnyEvent || kRoute == Route::kAnyBoth>();
   }
+  template <class E>
+  static consteval bool answered_in_all_states() {
+    return []<std::size_t... I>(std::index_sequence<I...>) { return (answered<I, E>() && ...); }(Indices());
+  }
+
+  template <class E, class = Indices>
+  struct EventChecks;
+  template <class E, std::size_t... I>
+  struct EventChecks<E, std::index_sequence<I...>> {
+    using Handled = detail::HandledEvent<Self, E, typename States::template Tag<I>...>;
+  };
+  template <class E>
+  using HandledEvent = typename EventChecks<E>::Handled;
+  template <class E>
+  struct AnsweredEvent {
+    static_assert(
+        answered_in_all_states<E>(),
+        "a handler of this event gives no answer of the event's type: return its Reply, a Result or a Task of "
+        "it, or Replies<Reply>, a transition with .reply(value), .reply_later() or postponed");
+  };
 
   template <std::size_t I, class E>
   static consteval bool reads() {
@@ -449,15 +506,19 @@ class GenFsm : public Actor {
   template <class E>
   static Handler describe() {
     return []<std::size_t... I>(std::index_sequence<I...>) {
-      static_assert((handles<I, E>() && ...));
       return Handler{&message_info<E>(), (reads<I, E>() && ...), (detail::TaskTraits<Returned<I, E>>::kIsTask || ...),
                      true};
     }(Indices());
   }
   static std::span<const Handler, sizeof...(Es) + 1> all_handlers() {
-    static const std::array<Handler, sizeof...(Es) + 1> kHandlers{
-        describe<Es>()..., Handler{&message_info<detail::FsmEvent>(), false, false, true}};
-    return kHandlers;
+    if constexpr ((handled_in_all_states<Es>() && ...)) {  // else receive() says what is wrong
+      static const std::array<Handler, sizeof...(Es) + 1> kHandlers{
+          describe<Es>()..., Handler{&message_info<detail::FsmEvent>(), false, false, true}};
+      return kHandlers;
+    } else {
+      static const std::array<Handler, sizeof...(Es) + 1> kNone{};
+      return kNone;
+    }
   }
 
   template <class E>
@@ -494,8 +555,7 @@ class GenFsm : public Actor {
     auto& self = static_cast<Self&>(*this);
     constexpr Route kRoute = route<I, E>();
     if constexpr (kRoute == Route::kNone) {
-      throw std::logic_error(
-          fmt::format("the state {} has no handler for {} (PLX-BEH-0002)", States::name(I), detail::event_name<E>()));
+      throw std::logic_error(detail::no_handler_text(States::name(I), detail::event_name<E>()));
     } else {
       using R = Returned<I, E>;
       constexpr bool kDefault = kRoute == Route::kAnyEvent || kRoute == Route::kAnyBoth;
@@ -566,16 +626,13 @@ class GenFsm : public Actor {
   }
 
   Error not_answered(std::string_view event) const {
-    return Error(
-        Code::kFailedPrecondition,
-        fmt::format("in its state {} the machine has no answer to {}", States::name(States::index(state_)), event),
-        "PLX-BEH-0001");
+    return detail::not_answered_error(States::name(States::index(state_)), event);
   }
 
   template <class E, bool kMessage>
   void conclude(Context& context, Actions&& actions) {
     if (actions.kind_ == Kind::kUnhandled) {
-      if constexpr (kMessage) context.unhandled();
+      if constexpr (kMessage) context.unhandled(" in its state " + States::name(States::index(state_)));
     } else if (actions.kind_ == Kind::kStop) {
       context.exit(std::move(*actions.reason_));
     }

@@ -254,6 +254,8 @@ TEST_F(FsmTest, WhatIsUnhandledIsUnimplementedAndADeadLetter) {
   auto nothing = ask(book, Sell{});
   ASSERT_FALSE(nothing);
   EXPECT_EQ(nothing.error().code(), Code::kUnimplemented);
+  EXPECT_TRUE(nothing.error().message().starts_with("the actor does not handle Sell in its state Gone; it handles "))
+      << nothing.error().message();
   EXPECT_EQ(ask(book, Return{}).error().code(), Code::kUnimplemented);
   EXPECT_EQ(runtime_.stats().dead(DeadLetterReason::kUnhandled), 2u);
 }

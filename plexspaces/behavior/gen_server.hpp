@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <cstdint>
 #include <span>
 #include <type_traits>
 #include <utility>
@@ -11,6 +12,64 @@
 #include "plexspaces/actor/message/message.hpp"
 
 namespace plexspaces {
+
+namespace detail {
+
+/// Whether `Self` has a public handler for `M`.
+template <class Self, class M>
+inline constexpr bool kHandlesIt =
+    requires(Self& self, const M& message, Context& context) { self.handle(message, context); };
+
+/// Whether what a handler returns, an `R`, gives the reply to `M`.
+template <class R, class M>
+inline constexpr bool kReturnsReply =
+    std::is_void_v<ReplyOf<M>> ? std::is_void_v<R> || std::is_constructible_v<Status, R>
+                               : std::is_constructible_v<Result<ReplyOf<M>>, R>;
+template <class T, class M>
+inline constexpr bool kReturnsReply<Result<T>, M> = std::is_same_v<T, ReplyOf<M>>;
+template <class T, class M>
+inline constexpr bool kReturnsReply<Task<T>, M> = kReturnsReply<T, M>;
+template <class M>
+inline constexpr bool kReturnsReply<NoReply, M> = true;
+
+template <class Self, class M>
+using HandlerReturns = decltype(std::declval<Self&>().handle(std::declval<const M&>(), std::declval<Context&>()));
+
+/// What is wrong with a message of the list of a server.
+enum class ListedMessage : std::uint8_t { kNotAMessage, kWithoutHandler, kWithoutReply, kGood };
+
+template <class Self, class M>
+consteval ListedMessage listed_message() {
+  if constexpr (!kIsMessage<M>)
+    return ListedMessage::kNotAMessage;
+  else if constexpr (!kHandlesIt<Self, M>)
+    return ListedMessage::kWithoutHandler;
+  else
+    return kReturnsReply<HandlerReturns<Self, M>, M> ? ListedMessage::kGood : ListedMessage::kWithoutReply;
+}
+
+/// Says it in one line.
+template <class Self, class M, ListedMessage Is = listed_message<Self, M>()>
+struct CheckedMessage {};
+template <class Self, class M>
+struct CheckedMessage<Self, M, ListedMessage::kNotAMessage> {
+  static_assert(kIsMessage<M>, "a server handles messages: this type has no PLX_MESSAGE in its namespace");
+};
+template <class Self, class M>
+struct CheckedMessage<Self, M, ListedMessage::kWithoutHandler> {
+  static_assert(kHandlesIt<Self, M>, "the class has no public handle(const M&, Context&) for this message of its list");
+};
+template <class Self, class M>
+struct CheckedMessage<Self, M, ListedMessage::kWithoutReply> {
+  using Returned = HandlerReturns<Self, M>;
+  static_assert(kReturnsReply<Returned, M>, "handle() returns neither the message's Reply, nor a Result or Task of it");
+};
+
+/// Whether all is well with it.
+template <class Self, class M>
+inline constexpr bool kGoodMessage = listed_message<Self, M>() == ListedMessage::kGood;
+
+}  // namespace detail
 
 /// An actor that handles the messages `Ms`, each with a member `handle(const M&, Context&)` of `Self`:
 ///
@@ -30,18 +89,25 @@ class GenServer : public Actor {
   static constexpr bool kHandles = (std::is_same_v<M, Ms> || ...);
 
   static std::span<const Handler> interface() {
-    static const std::array<Handler, sizeof...(Ms)> handlers{
-        Handler{&message_info<Ms>(), reads<Ms>(), returns_task<Ms>(), std::is_same_v<Returned<Ms>, NoReply>}...};
-    return handlers;
+    if constexpr ((detail::kGoodMessage<Self, Ms> && ...)) {  // else receive() says what is wrong
+      static const std::array<Handler, sizeof...(Ms)> handlers{
+          Handler{&message_info<Ms>(), reads<Ms>(), returns_task<Ms>(), std::is_same_v<Returned<Ms>, NoReply>}...};
+      return handlers;
+    } else {
+      return {};
+    }
   }
   std::span<const Handler> handlers() const final { return interface(); }
 
   void receive(Context& context) final {
-    const MessageInfo* type = context.message_info();
-    bool handled = ((type == &message_info<Ms>() ? (dispatch<Ms>(context), true) : false) || ...);
-    if (!handled) return context.unhandled();
-    if constexpr (kHandles<IdleTimeout>)
-      if (type != &message_info<IdleTimeout>()) context.note_message();
+    static_assert((sizeof(detail::CheckedMessage<Self, Ms>) && ...));
+    if constexpr ((detail::kGoodMessage<Self, Ms> && ...)) {
+      const MessageInfo* type = context.message_info();
+      bool handled = ((type == &message_info<Ms>() ? (dispatch<Ms>(context), true) : false) || ...);
+      if (!handled) return context.unhandled();
+      if constexpr (kHandles<IdleTimeout>)
+        if (type != &message_info<IdleTimeout>()) context.note_message();
+    }
   }
 
  private:
@@ -51,7 +117,7 @@ class GenServer : public Actor {
   }
   // Dependent on S, so that it is looked at when Self is complete.
   template <class M, class S = Self>
-  using Returned = decltype(std::declval<S&>().handle(std::declval<const M&>(), std::declval<Context&>()));
+  using Returned = detail::HandlerReturns<S, M>;
   template <class M>
   static constexpr bool returns_task() {
     return detail::TaskTraits<Returned<M>>::kIsTask;

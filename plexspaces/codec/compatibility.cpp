@@ -28,7 +28,7 @@ class Describer {
 
  private:
   void write(const ValueType& type, std::string name) {
-    if (type.kind == Kind::kEnum) {
+    if (type.kind == ValueKind::kEnum) {
       out_ += fmt::format("enum {}\n", name);
       for (const EnumValue& value : type.enumeration->values)
         out_ += fmt::format("  {} {}\n", value.number, value.name);
@@ -51,13 +51,13 @@ class Describer {
 
   std::string kind_text(const ValueType& type) {
     switch (type.kind) {
-      case Kind::kOptional:
+      case ValueKind::kOptional:
         return "optional " + kind_text(*type.element);
-      case Kind::kList:
+      case ValueKind::kList:
         return "list " + kind_text(*type.element);
-      case Kind::kMessage:
+      case ValueKind::kMessage:
         return "message " + name_of(type);
-      case Kind::kEnum:
+      case ValueKind::kEnum:
         return "enum " + name_of(type);
       default:
         return std::string(type.name);

@@ -13,7 +13,7 @@ constexpr int kFills[] = {0x5A, 0xA5};
 
 // Whether a scalar of `type` still holds the fill in both objects.
 bool has_untouched_scalar(const ValueType& type, const unsigned char* first, const unsigned char* second) {
-  if (type.kind == Kind::kMessage) {
+  if (type.kind == ValueKind::kMessage) {
     for (const FieldDescription& field : type.message->fields) {
       if (has_untouched_scalar(*field.type, first + field.offset, second + field.offset)) return true;
     }

@@ -9,7 +9,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
 #include <type_traits>
 #include <utility>
 #include <vector>
@@ -31,15 +30,20 @@
 ///    not to be stored belongs into the actor's class. A message that holds functions or pointers, so that it can only
 ///    be sent within the process, says so by `static constexpr bool kStaysInProcess = true;`.
 #define PLX_MESSAGE(Type, ...)                                                                                       \
+  PLX_DETAIL_ANY_LAYOUT_BEGIN                                                                                        \
   [[maybe_unused]] constexpr auto plx_describe(::std::type_identity<Type>) {                                         \
     return ::plexspaces::detail::list_message<Type>(#Type PLX_DETAIL_FOR_EACH(PLX_DETAIL_FIELD, Type, __VA_ARGS__)); \
   }                                                                                                                  \
+  PLX_DETAIL_ANY_LAYOUT_END                                                                                          \
   static_assert(::plexspaces::detail::is_registrable(#Type), #Type ": a name is made of letters, digits and _");     \
   static_assert(plx_describe(::std::type_identity<Type>{}).numbers_in_range(),                                       \
                 #Type ": field numbers are 1 to 536870911, without 19000 to 19999");                                 \
   static_assert(plx_describe(::std::type_identity<Type>{}).numbers_unique(),                                         \
                 #Type ": a field number is used twice, or is used though it is reserved");                           \
   static_assert(plx_describe(::std::type_identity<Type>{}).names_unique(), #Type ": a field is described twice");    \
+  static_assert(plx_describe(::std::type_identity<Type>{}).fields_travel(), #Type                                    \
+                ": a map, set, variant, tuple, array or pointer cannot travel; a vector of described structs "       \
+                "can, of keys and values, and a struct of optionals in place of a variant");                         \
   static_assert(plx_describe(::std::type_identity<Type>{}).members_described(),                                      \
                 #Type ": a member is not in PLX_MESSAGE, so its value would be lost: give it a number")
 
@@ -57,6 +61,11 @@
   static_assert(::plexspaces::detail::is_registrable(#Type), #Type ": a name is made of letters, digits and _");       \
   static_assert(plx_describe(::std::type_identity<Type>{}).entries_unique(),                                           \
                 #Type ": a number, a name or a value is given twice")
+
+// offsetof() of a class that is not of standard layout, which the compilers support, warns by default.
+#define PLX_DETAIL_ANY_LAYOUT_BEGIN \
+  _Pragma("GCC diagnostic push") _Pragma("GCC diagnostic ignored \"-Winvalid-offsetof\"")
+#define PLX_DETAIL_ANY_LAYOUT_END _Pragma("GCC diagnostic pop")
 
 // Applies `macro(context, x)` to each x, with a comma before each.
 #define PLX_DETAIL_FOR_EACH(macro, context, ...) \
@@ -105,8 +114,7 @@ struct MemberOf<Member Struct::*> {
 
 template <std::int64_t Number, auto MemberPointer>
 struct FieldEntry {
-  static constexpr std::int64_t kNumber = Number;
-  static constexpr auto kMember = MemberPointer;
+  static constexpr std::array<std::int64_t, 1> kNumbers{Number};
   static constexpr bool kIsField = true;
   using Member = typename MemberOf<decltype(MemberPointer)>::type;
   std::string_view name;
@@ -117,7 +125,69 @@ template <std::int64_t... Numbers>
 struct ReservedEntry {
   static constexpr std::array<std::int64_t, sizeof...(Numbers)> kNumbers{Numbers...};
   static constexpr bool kIsField = false;
+  std::string_view name;  // none
+  std::size_t offset = 0;
 };
+
+// What follows is written over plain arrays and not over the types of entries: it is compiled for every message, and
+// templates made it cost a third of a second for ten fields.
+
+struct ListedNumber {
+  std::int64_t number = 0;
+  bool reserved = false;
+};
+struct ListedField {
+  std::string_view name;  // none: reserved numbers
+  std::size_t offset = 0;
+};
+
+constexpr void append_numbers(ListedNumber* list, std::size_t& count, const std::int64_t* numbers, std::size_t more,
+                              bool reserved) {
+  for (std::size_t i = 0; i < more; ++i) list[count++] = {numbers[i], reserved};
+}
+
+constexpr bool all_in_range(const ListedNumber* list, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    if (std::int64_t n = list[i].number; n < 1 || n > 536870911 || (n >= 19000 && n <= 19999)) return false;
+  return true;
+}
+
+constexpr bool all_unique(const ListedNumber* list, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (list[i].number == list[j].number) return false;
+  return true;
+}
+
+constexpr bool all_unique(const ListedField* list, std::size_t count) {
+  for (std::size_t i = 0; i < count; ++i)
+    for (std::size_t j = 0; j < i; ++j)
+      if (!list[i].name.empty() && list[i].name == list[j].name) return false;
+  return true;
+}
+
+// By ascending number.
+constexpr void insert_field(FieldDescription* fields, std::size_t& count, const FieldDescription& field) {
+  std::size_t at = count++;
+  for (; at > 0 && fields[at - 1].number > field.number; --at) fields[at] = fields[at - 1];
+  fields[at] = field;
+}
+constexpr void insert_number(std::uint32_t* numbers, std::size_t& count, std::uint32_t number) {
+  std::size_t at = count++;
+  for (; at > 0 && numbers[at - 1] > number; --at) numbers[at] = numbers[at - 1];
+  numbers[at] = number;
+}
+
+// Types of the standard library that nothing describes, told by what they can do: their headers are not wanted here.
+// A described struct is none of them: its own PLX_MESSAGE may still come, so it is not asked for here.
+template <class X>
+inline constexpr bool kCannotTravel = std::is_pointer_v<X> || requires { typename X::key_type; } || requires {
+  typename X::element_type;
+} || requires { std::tuple_size<X>::value; } || requires(const X& x) { x.valueless_by_exception(); };
+template <class X>
+inline constexpr bool kCannotTravel<std::optional<X>> = kCannotTravel<X>;
+template <class X>
+inline constexpr bool kCannotTravel<std::vector<X>> = kCannotTravel<X>;
 
 // "shop::Order" is registered as "Order".
 constexpr std::string_view registered_name(std::string_view token) {
@@ -148,68 +218,36 @@ constexpr bool takes_members(std::index_sequence<Each...>) {
   return requires { T{(static_cast<void>(Each), AnyMember<T>{})...}; };
 }
 
+template <class Entry>
+constexpr bool entry_travels() {
+  if constexpr (Entry::kIsField)
+    return !kCannotTravel<typename Entry::Member>;
+  else
+    return true;
+}
+
+template <class Entry>
+constexpr const ValueType* entry_type();
+
 template <class T, class... Entries>
 struct MessageListing {
   std::string_view name;
-  std::tuple<Entries...> entries;
+  std::array<ListedField, sizeof...(Entries)> entries;
 
   static constexpr std::size_t kFieldCount = (std::size_t{0} + ... + (Entries::kIsField ? 1 : 0));
+  static constexpr std::size_t kNumberCount = (std::size_t{0} + ... + Entries::kNumbers.size());
+  static constexpr std::size_t kReservedCount = kNumberCount - kFieldCount;
 
-  // Calls visit(entry) for each field.
-  template <class Visit>
-  constexpr void for_each_field(Visit visit) const {
-    std::apply(
-        [&](const auto&... entry) {
-          (
-              [&] {
-                if constexpr (std::remove_cvref_t<decltype(entry)>::kIsField) visit(entry);
-              }(),
-              ...);
-        },
-        entries);
-  }
-
-  // Calls visit(number, reserved) for each number.
-  template <class Visit>
-  static constexpr void for_each_number(Visit visit) {
-    (
-        [&] {
-          if constexpr (Entries::kIsField) {
-            visit(Entries::kNumber, false);
-          } else {
-            for (std::int64_t number : Entries::kNumbers) visit(number, true);
-          }
-        }(),
-        ...);
-  }
-
-  static constexpr std::size_t reserved_count() {
+  static constexpr std::array<ListedNumber, kNumberCount> numbers() {
+    std::array<ListedNumber, kNumberCount> list{};
     std::size_t count = 0;
-    for_each_number([&](std::int64_t, bool reserved) { count += reserved ? 1 : 0; });
-    return count;
+    (append_numbers(list.data(), count, Entries::kNumbers.data(), Entries::kNumbers.size(), !Entries::kIsField), ...);
+    return list;
   }
-
-  static constexpr bool numbers_in_range() {
-    bool good = true;
-    for_each_number([&](std::int64_t number, bool) {
-      if (number < 1 || number > 536870911 || (number >= 19000 && number <= 19999)) good = false;
-    });
-    return good;
-  }
-
-  static constexpr bool numbers_unique() {
-    bool good = true;
-    std::size_t i = 0;
-    for_each_number([&](std::int64_t a, bool) {
-      std::size_t j = 0;
-      for_each_number([&](std::int64_t b, bool) {
-        if (j < i && a == b) good = false;
-        ++j;
-      });
-      ++i;
-    });
-    return good;
-  }
+  static constexpr bool numbers_in_range() { return all_in_range(numbers().data(), kNumberCount); }
+  static constexpr bool numbers_unique() { return all_unique(numbers().data(), kNumberCount); }
+  constexpr bool names_unique() const { return all_unique(entries.data(), entries.size()); }
+  static constexpr bool fields_travel() { return (entry_travels<Entries>() && ...); }
 
   // Of an aggregate without bases: nothing else can be counted.
   static constexpr bool members_described() {
@@ -218,18 +256,28 @@ struct MessageListing {
     return true;
   }
 
-  constexpr bool names_unique() const {
-    bool good = true;
+  constexpr std::array<FieldDescription, kFieldCount> fields() const {
+    static_assert(std::is_default_constructible_v<T>, "a described struct is default constructible");
+    std::array<FieldDescription, kFieldCount> fields{};
+    std::size_t count = 0;
     std::size_t i = 0;
-    for_each_field([&](const auto& a) {
-      std::size_t j = 0;
-      for_each_field([&](const auto& b) {
-        if (j < i && a.name == b.name) good = false;
-        ++j;
-      });
-      ++i;
-    });
-    return good;
+    auto add = [&](bool is_field, std::int64_t number, const ValueType* type) {
+      const ListedField& entry = entries[i++];
+      if (is_field)
+        insert_field(
+            fields.data(), count,
+            {.number = static_cast<std::uint32_t>(number), .name = entry.name, .offset = entry.offset, .type = type});
+    };
+    (add(Entries::kIsField, Entries::kIsField ? *Entries::kNumbers.data() : 0, entry_type<Entries>()), ...);
+    return fields;
+  }
+
+  static constexpr std::array<std::uint32_t, kReservedCount> reserved() {
+    std::array<std::uint32_t, kReservedCount> numbers{};
+    std::size_t count = 0;
+    for (const ListedNumber& listed : MessageListing::numbers())
+      if (listed.reserved) insert_number(numbers.data(), count, static_cast<std::uint32_t>(listed.number));
+    return numbers;
   }
 };
 
@@ -253,7 +301,7 @@ struct EnumListing {
 template <class T, class... Entries>
 constexpr MessageListing<T, Entries...> list_message(std::string_view token, Entries... entries) {
   static_assert((std::size_t{0} + ... + (Entries::kIsField ? 1 : 0)) <= kFieldsMax, "at most kFieldsMax fields");
-  return {registered_name(token), {entries...}};
+  return {registered_name(token), {ListedField{entries.name, entries.offset}...}};
 }
 
 template <class T, class... Values>
@@ -295,39 +343,39 @@ template <class T>
 inline constexpr auto kListing = plx_describe(std::type_identity<T>{});
 
 template <class T>
-constexpr Kind kind_of() {
+constexpr ValueKind kind_of() {
   if constexpr (std::is_void_v<T>) {
-    return Kind::kVoid;
+    return ValueKind::kVoid;
   } else if constexpr (std::is_same_v<T, bool>) {
-    return Kind::kBool;
+    return ValueKind::kBool;
   } else if constexpr (std::is_same_v<T, float>) {
-    return Kind::kFloat;
+    return ValueKind::kFloat;
   } else if constexpr (std::is_same_v<T, double>) {
-    return Kind::kDouble;
+    return ValueKind::kDouble;
   } else if constexpr (std::is_same_v<T, int> || (std::is_same_v<T, long> && sizeof(long) == 4)) {
-    return Kind::kInt32;
+    return ValueKind::kInt32;
   } else if constexpr (std::is_same_v<T, unsigned> || (std::is_same_v<T, unsigned long> && sizeof(long) == 4)) {
-    return Kind::kUint32;
+    return ValueKind::kUint32;
   } else if constexpr (std::is_same_v<T, long> || std::is_same_v<T, long long>) {
-    return Kind::kInt64;
+    return ValueKind::kInt64;
   } else if constexpr (std::is_same_v<T, unsigned long> || std::is_same_v<T, unsigned long long>) {
-    return Kind::kUint64;
+    return ValueKind::kUint64;
   } else if constexpr (std::is_same_v<T, std::string>) {
-    return Kind::kString;
+    return ValueKind::kString;
   } else if constexpr (std::is_same_v<T, Bytes>) {
-    return Kind::kBytes;
+    return ValueKind::kBytes;
   } else if constexpr (kIsOptional<T>) {
-    return Kind::kOptional;
+    return ValueKind::kOptional;
   } else if constexpr (kIsList<T>) {
-    return Kind::kList;
+    return ValueKind::kList;
   } else if constexpr (std::is_enum_v<T>) {
     static_assert(DescribedEnum<T>, "this enum has no PLX_ENUM in its namespace");
-    return Kind::kEnum;
+    return ValueKind::kEnum;
   } else {
     static_assert(Described<T>,
                   "not a type whose values can travel: a struct needs PLX_MESSAGE in its namespace, a protobuf class "
                   "codec/protobuf.hpp; numbers are bool, std::int32_t, std::int64_t, unsigned ones, float and double");
-    return Kind::kMessage;
+    return ValueKind::kMessage;
   }
 }
 
@@ -335,48 +383,20 @@ template <class T>
 struct ValueTypeObject;
 
 template <class Entry>
-constexpr FieldDescription describe_field(const Entry& entry) {
-  using Member = typename Entry::Member;
-  static_assert(!OpaqueTraits<Member>::kKnown, "a protobuf message travels as a whole, not as a field of a struct");
-  return {.number = static_cast<std::uint32_t>(Entry::kNumber),
-          .name = entry.name,
-          .offset = entry.offset,
-          .type = &ValueTypeObject<Member>::kObject};
+constexpr const ValueType* entry_type() {
+  if constexpr (Entry::kIsField) {
+    using Member = typename Entry::Member;
+    static_assert(!OpaqueTraits<Member>::kKnown, "a protobuf message travels as a whole, not as a field of a struct");
+    return &ValueTypeObject<Member>::kObject;
+  } else {
+    return nullptr;
+  }
 }
 
 template <class T>
-constexpr auto make_fields() {
-  static_assert(std::is_default_constructible_v<T>, "a described struct is default constructible");
-  constexpr std::size_t kCount = std::remove_cvref_t<decltype(kListing<T>)>::kFieldCount;
-  std::array<FieldDescription, kCount> fields{};
-  std::size_t count = 0;
-  kListing<T>.for_each_field([&](const auto& entry) {
-    FieldDescription field = describe_field(entry);
-    std::size_t at = count++;
-    for (; at > 0 && fields[at - 1].number > field.number; --at) fields[at] = fields[at - 1];
-    fields[at] = field;
-  });
-  return fields;
-}
-
+inline constexpr auto kFields = kListing<T>.fields();
 template <class T>
-constexpr auto make_reserved() {
-  constexpr std::size_t kCount = std::remove_cvref_t<decltype(kListing<T>)>::reserved_count();
-  std::array<std::uint32_t, kCount> numbers{};
-  std::size_t count = 0;
-  kListing<T>.for_each_number([&](std::int64_t number, bool reserved) {
-    if (!reserved) return;
-    std::size_t at = count++;
-    for (; at > 0 && numbers[at - 1] > number; --at) numbers[at] = numbers[at - 1];
-    numbers[at] = static_cast<std::uint32_t>(number);
-  });
-  return numbers;
-}
-
-template <class T>
-inline constexpr auto kFields = make_fields<T>();
-template <class T>
-inline constexpr auto kReserved = make_reserved<T>();
+inline constexpr auto kReserved = kListing<T>.reserved();
 
 // Which fields of T its default constructor leaves uninitialised.
 template <class T>
@@ -452,25 +472,25 @@ struct OptionalOperationsOf {
 template <class T>
 constexpr std::string_view simple_name() {
   switch (kind_of<T>()) {
-    case Kind::kVoid:
+    case ValueKind::kVoid:
       return "void";
-    case Kind::kBool:
+    case ValueKind::kBool:
       return "bool";
-    case Kind::kInt32:
+    case ValueKind::kInt32:
       return "int32";
-    case Kind::kInt64:
+    case ValueKind::kInt64:
       return "int64";
-    case Kind::kUint32:
+    case ValueKind::kUint32:
       return "uint32";
-    case Kind::kUint64:
+    case ValueKind::kUint64:
       return "uint64";
-    case Kind::kFloat:
+    case ValueKind::kFloat:
       return "float";
-    case Kind::kDouble:
+    case ValueKind::kDouble:
       return "double";
-    case Kind::kString:
+    case ValueKind::kString:
       return "string";
-    case Kind::kBytes:
+    case ValueKind::kBytes:
       return "bytes";
     default:
       break;
@@ -595,6 +615,12 @@ constexpr const MessageDescription& description_of() {
 /// What can be sent to an actor: a described struct or, with codec/protobuf.hpp, a protobuf class.
 template <class T>
 concept MessageType = Described<T> || detail::OpaqueTraits<T>::kKnown;
+
+namespace detail {
+// For assertions: a concept that fails is explained in many lines.
+template <class T>
+inline constexpr bool kIsMessage = MessageType<T>;
+}  // namespace detail
 
 /// The type of the answer to message M; specialised by PLX_PROTOBUF_MESSAGE for classes that cannot say it themselves.
 template <class M>

@@ -99,7 +99,7 @@ void write_message(const MessageDescription& message, const void* value, std::st
   bool is_first = true;
   for (const FieldDescription& field : message.fields) {
     const void* member = static_cast<const char*>(value) + field.offset;
-    if (field.type->kind == Kind::kOptional && field.type->optional->get(member) == nullptr) continue;
+    if (field.type->kind == ValueKind::kOptional && field.type->optional->get(member) == nullptr) continue;
     if (!is_first) out += ',';
     is_first = false;
     write_text(field.name, out);
@@ -128,37 +128,37 @@ void write_enum(const ValueType& type, const void* value, std::string& out) {
 
 void write_value(const ValueType& type, const void* value, std::string& out) {
   switch (type.kind) {
-    case Kind::kVoid:
+    case ValueKind::kVoid:
       out += "null";
       return;
-    case Kind::kBool:
+    case ValueKind::kBool:
       out += load<bool>(value) ? "true" : "false";
       return;
-    case Kind::kInt32:
+    case ValueKind::kInt32:
       return write_number(load<std::int32_t>(value), out);
-    case Kind::kInt64:
+    case ValueKind::kInt64:
       return write_integer(load<std::int64_t>(value), out);
-    case Kind::kUint32:
+    case ValueKind::kUint32:
       return write_number(load<std::uint32_t>(value), out);
-    case Kind::kUint64:
+    case ValueKind::kUint64:
       return write_integer(load<std::uint64_t>(value), out);
-    case Kind::kFloat:
+    case ValueKind::kFloat:
       return write_float(load<float>(value), out);
-    case Kind::kDouble:
+    case ValueKind::kDouble:
       return write_float(load<double>(value), out);
-    case Kind::kEnum:
+    case ValueKind::kEnum:
       return write_enum(type, value, out);
-    case Kind::kString:
+    case ValueKind::kString:
       return write_text(*static_cast<const std::string*>(value), out);
-    case Kind::kBytes:
+    case ValueKind::kBytes:
       return write_base64(static_cast<const Bytes*>(value)->data, out);
-    case Kind::kMessage:
+    case ValueKind::kMessage:
       return write_message(*type.message, value, out);
-    case Kind::kList:
+    case ValueKind::kList:
       return write_list(type, value, out);
-    case Kind::kOpaque:
+    case ValueKind::kOpaque:
       return type.opaque->to_json(value, out);
-    case Kind::kOptional: {
+    case ValueKind::kOptional: {
       const void* present = type.optional->get(value);
       if (present == nullptr) {
         out += "null";
@@ -244,28 +244,28 @@ bool read_whole(std::string_view text, T& number) {
 
 std::string_view describe_kind(const ValueType& type) {
   switch (type.kind) {
-    case Kind::kVoid:
+    case ValueKind::kVoid:
       return "null";
-    case Kind::kBool:
+    case ValueKind::kBool:
       return "true or false";
-    case Kind::kInt32:
-    case Kind::kUint32:
+    case ValueKind::kInt32:
+    case ValueKind::kUint32:
       return "an integer";
-    case Kind::kInt64:
-    case Kind::kUint64:
+    case ValueKind::kInt64:
+    case ValueKind::kUint64:
       return "an integer, or one as text";
-    case Kind::kFloat:
-    case Kind::kDouble:
+    case ValueKind::kFloat:
+    case ValueKind::kDouble:
       return "a number, \"NaN\", \"Infinity\" or \"-Infinity\"";
-    case Kind::kEnum:
+    case ValueKind::kEnum:
       return "the name of an enumerator";
-    case Kind::kString:
+    case ValueKind::kString:
       return "text";
-    case Kind::kBytes:
+    case ValueKind::kBytes:
       return "text in base64 with padding";
-    case Kind::kMessage:
+    case ValueKind::kMessage:
       return "an object";
-    case Kind::kList:
+    case ValueKind::kList:
       return "an array";
     default:
       return "another value";
@@ -363,7 +363,7 @@ class Handler {
 std::string Handler::path() const {
   std::string path(root_type_.name);
   for (const Frame& frame : frames_) {
-    if (frame.type->kind == Kind::kList) {
+    if (frame.type->kind == ValueKind::kList) {
       std::size_t count = frame.type->list->size(frame.value);
       // The element that is being read is the last one, except in a list of bool: there it comes when it is read.
       path += fmt::format("[{}]", frame.type->list->append_bool != nullptr ? count : count - 1);
@@ -377,7 +377,7 @@ std::string Handler::path() const {
 Handler::Slot Handler::next_slot() {
   if (frames_.empty()) return {&root_type_, root_};
   Frame& frame = frames_.back();
-  if (frame.type->kind == Kind::kMessage) {
+  if (frame.type->kind == ValueKind::kMessage) {
     return {frame.field->type, static_cast<char*>(frame.value) + frame.field->offset};
   }
   const ListOperations& operations = *frame.type->list;
@@ -387,13 +387,13 @@ Handler::Slot Handler::next_slot() {
 
 Handler::Slot Handler::next_present_slot() {
   Slot slot = next_slot();
-  if (slot.type->kind == Kind::kOptional) return {slot.type->element, slot.type->optional->emplace(slot.value)};
+  if (slot.type->kind == ValueKind::kOptional) return {slot.type->element, slot.type->optional->emplace(slot.value)};
   return slot;
 }
 
 void Handler::open(const Slot& slot) {
   frames_.push_back({.type = slot.type, .value = slot.value, .field = nullptr, .seen = {}});
-  auto is_message = [](const Frame& frame) { return frame.type->kind == Kind::kMessage; };
+  auto is_message = [](const Frame& frame) { return frame.type->kind == ValueKind::kMessage; };
   auto depth = static_cast<std::size_t>(std::count_if(frames_.begin(), frames_.end(), is_message));
   // The root is no nested message.
   if (depth > kNestingMax + 1) refuse(kErrorTooDeep, fmt::format("nested deeper than {} messages", kNestingMax));
@@ -402,7 +402,7 @@ void Handler::open(const Slot& slot) {
 bool Handler::on_object_begin(ErrorCode&) {
   if (is_skipping()) return true;
   Slot slot = next_present_slot();
-  if (slot.type->kind != Kind::kMessage) {
+  if (slot.type->kind != ValueKind::kMessage) {
     refuse_kind(slot, "an object");
     return true;
   }
@@ -421,8 +421,8 @@ bool Handler::on_object_end(std::size_t, ErrorCode&) {
     const FieldDescription& field = message.fields[i];
     if (frame.seen[i]) continue;
     void* value = static_cast<char*>(frame.value) + field.offset;
-    if (field.type->kind == Kind::kList) field.type->list->clear(value);
-    if (field.type->kind == Kind::kOptional) field.type->optional->clear(value);
+    if (field.type->kind == ValueKind::kList) field.type->list->clear(value);
+    if (field.type->kind == ValueKind::kOptional) field.type->optional->clear(value);
     if (!message.is_required(field)) continue;
     frame.field = &field;
     refuse(kErrorMissingField, "missing; it has no default");
@@ -435,7 +435,7 @@ bool Handler::on_object_end(std::size_t, ErrorCode&) {
 bool Handler::on_array_begin(ErrorCode&) {
   if (is_skipping()) return true;
   Slot slot = next_present_slot();
-  if (slot.type->kind != Kind::kList) {
+  if (slot.type->kind != ValueKind::kList) {
     refuse_kind(slot, "an array");
     return true;
   }
@@ -474,21 +474,21 @@ bool Handler::on_string(View part, std::size_t, ErrorCode&) {
   text_.append(part.data(), part.size());
   Slot slot = next_present_slot();
   switch (slot.type->kind) {
-    case Kind::kString:
+    case ValueKind::kString:
       *static_cast<std::string*>(slot.value) = text_;
       break;
-    case Kind::kBytes:
+    case ValueKind::kBytes:
       if (!read_base64(text_, static_cast<Bytes*>(slot.value)->data)) refuse_kind(slot, "other text");
       break;
-    case Kind::kEnum:
+    case ValueKind::kEnum:
       read_enum(slot);
       break;
-    case Kind::kInt64:
-    case Kind::kUint64:
+    case ValueKind::kInt64:
+    case ValueKind::kUint64:
       read_integer(slot, true);
       break;
-    case Kind::kFloat:
-    case Kind::kDouble:
+    case ValueKind::kFloat:
+    case ValueKind::kDouble:
       if (!read_special_float(slot)) refuse_kind(slot, "text");
       break;
     default:
@@ -504,16 +504,16 @@ bool Handler::on_number(View part) {
   text_.append(part.data(), part.size());
   Slot slot = next_present_slot();
   switch (slot.type->kind) {
-    case Kind::kInt32:
-    case Kind::kInt64:
-    case Kind::kUint32:
-    case Kind::kUint64:
+    case ValueKind::kInt32:
+    case ValueKind::kInt64:
+    case ValueKind::kUint32:
+    case ValueKind::kUint64:
       read_integer(slot, false);
       break;
-    case Kind::kFloat:
+    case ValueKind::kFloat:
       read_float<float>(slot);
       break;
-    case Kind::kDouble:
+    case ValueKind::kDouble:
       read_float<double>(slot);
       break;
     default:
@@ -527,7 +527,7 @@ bool Handler::on_number(View part) {
 bool Handler::on_bool(bool value, ErrorCode&) {
   if (is_skipping()) return true;
   Slot slot = next_present_slot();
-  if (slot.type->kind != Kind::kBool) {
+  if (slot.type->kind != ValueKind::kBool) {
     refuse_kind(slot, "true or false");
   } else if (slot.value == &bool_) {
     frames_.back().type->list->append_bool(frames_.back().value, value);
@@ -540,9 +540,9 @@ bool Handler::on_bool(bool value, ErrorCode&) {
 bool Handler::on_null(ErrorCode&) {
   if (is_skipping()) return true;
   Slot slot = next_slot();
-  if (slot.type->kind == Kind::kOptional) {
+  if (slot.type->kind == ValueKind::kOptional) {
     slot.type->optional->clear(slot.value);
-  } else if (slot.type->kind != Kind::kVoid) {
+  } else if (slot.type->kind != ValueKind::kVoid) {
     refuse_kind(slot, "null");
   }
   return true;
@@ -565,11 +565,11 @@ void Handler::read_integer_as(const Slot& slot, bool is_text) {
 
 void Handler::read_integer(const Slot& slot, bool is_text) {
   switch (slot.type->kind) {
-    case Kind::kInt32:
+    case ValueKind::kInt32:
       return read_integer_as<std::int32_t>(slot, is_text);
-    case Kind::kInt64:
+    case ValueKind::kInt64:
       return read_integer_as<std::int64_t>(slot, is_text);
-    case Kind::kUint32:
+    case ValueKind::kUint32:
       return read_integer_as<std::uint32_t>(slot, is_text);
     default:
       return read_integer_as<std::uint64_t>(slot, is_text);
@@ -601,7 +601,7 @@ bool Handler::read_special_float(const Slot& slot) {
   } else {
     return false;
   }
-  if (slot.type->kind == Kind::kDouble) {
+  if (slot.type->kind == ValueKind::kDouble) {
     std::memcpy(slot.value, &number, sizeof(number));
   } else {
     auto narrow = static_cast<float>(number);
@@ -640,9 +640,9 @@ Status from_json(const ValueType& type, std::string_view json, void* value) {
         fmt::format("{}: {} bytes of JSON, more than {} (kJsonBytesMax)", type.name, json.size(), kJsonBytesMax),
         kErrorTooLarge);
   }
-  bool is_opaque = type.kind == Kind::kOpaque;
-  if (json.empty() && (type.kind == Kind::kMessage || is_opaque)) json = "{}";
-  if (json.empty() && type.kind == Kind::kVoid) json = "null";
+  bool is_opaque = type.kind == ValueKind::kOpaque;
+  if (json.empty() && (type.kind == ValueKind::kMessage || is_opaque)) json = "{}";
+  if (json.empty() && type.kind == ValueKind::kVoid) json = "null";
 
   boost::json::parse_options options;
   options.max_depth = kJsonNestingMax;

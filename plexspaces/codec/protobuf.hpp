@@ -59,7 +59,7 @@ struct OpaqueTraits<T> {
     static const ValueType kType = [] {
       ValueType type = describe_life_cycle<T>();
       type.name = T::descriptor()->full_name();
-      type.kind = Kind::kOpaque;
+      type.kind = ValueKind::kOpaque;
       type.opaque = &kOperations;
       return type;
     }();

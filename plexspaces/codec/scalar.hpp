@@ -9,7 +9,7 @@
 namespace plexspaces::detail {
 
 /// A number, bool or enum: a value whose bytes on the wire have no length before them.
-constexpr bool is_scalar(Kind kind) { return kind >= Kind::kBool && kind <= Kind::kEnum; }
+constexpr bool is_scalar(ValueKind kind) { return kind >= ValueKind::kBool && kind <= ValueKind::kEnum; }
 
 /// The integer behind an enum of any size.
 std::int64_t load_enum(const ValueType& type, const void* value);

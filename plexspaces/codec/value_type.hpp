@@ -17,7 +17,7 @@ inline constexpr std::size_t kNestingMax = 64;
 /// Most fields of one described struct.
 inline constexpr std::size_t kFieldsMax = 256;
 
-enum class Kind : std::uint8_t {
+enum class ValueKind : std::uint8_t {
   kVoid,
   kBool,
   kInt32,
@@ -48,7 +48,7 @@ struct OpaqueOperations;
 /// Threads: any; everything here is constant.
 struct ValueType {
   std::string_view name;  // the registered name of a struct or enum; "int64", "string", "list<Order>", "void", ...
-  Kind kind = Kind::kVoid;
+  ValueKind kind = ValueKind::kVoid;
   std::size_t size = 0;
   std::size_t align = 1;
   bool trivially_relocatable = true;   // memcpy moves a value: the source needs no destroy() then

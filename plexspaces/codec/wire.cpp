@@ -19,15 +19,15 @@ enum WireType : std::uint32_t { kVarint = 0, kFixed64 = 1, kDelimited = 2, kFixe
 
 constexpr std::size_t kVarintBytesMax = 10;
 
-WireType wire_type_of(Kind kind) {
+WireType wire_type_of(ValueKind kind) {
   switch (kind) {
-    case Kind::kDouble:
+    case ValueKind::kDouble:
       return kFixed64;
-    case Kind::kFloat:
+    case ValueKind::kFloat:
       return kFixed32;
-    case Kind::kString:
-    case Kind::kBytes:
-    case Kind::kMessage:
+    case ValueKind::kString:
+    case ValueKind::kBytes:
+    case ValueKind::kMessage:
       return kDelimited;
     default:
       return kVarint;
@@ -44,7 +44,7 @@ struct Fields {
 
   bool is_required(const FieldDescription& field) const {
     if (message != nullptr) return message->is_required(field);
-    return field.type->kind != Kind::kOptional && field.type->kind != Kind::kList;
+    return field.type->kind != ValueKind::kOptional && field.type->kind != ValueKind::kList;
   }
 };
 
@@ -109,23 +109,23 @@ T load(const void* from) {
 // @returns their number, or 0 for an enum value without an entry.
 std::size_t put_scalar(char* at, const ValueType& type, const void* value) {
   switch (type.kind) {
-    case Kind::kBool:
+    case ValueKind::kBool:
       return put_varint(at, load<bool>(value) ? 1 : 0);
     // Negative numbers are sign-extended to 64 bits, as protobuf does.
-    case Kind::kInt32:
+    case ValueKind::kInt32:
       return put_varint(at, static_cast<std::uint64_t>(std::int64_t{load<std::int32_t>(value)}));
-    case Kind::kUint32:
+    case ValueKind::kUint32:
       return put_varint(at, load<std::uint32_t>(value));
-    case Kind::kInt64:
-    case Kind::kUint64:
+    case ValueKind::kInt64:
+    case ValueKind::kUint64:
       return put_varint(at, load<std::uint64_t>(value));
-    case Kind::kFloat:
+    case ValueKind::kFloat:
       std::memcpy(at, value, sizeof(float));
       return sizeof(float);
-    case Kind::kDouble:
+    case ValueKind::kDouble:
       std::memcpy(at, value, sizeof(double));
       return sizeof(double);
-    case Kind::kEnum: {
+    case ValueKind::kEnum: {
       const EnumValue* entry = detail::find_enum_value(*type.enumeration, detail::load_enum(type, value));
       return entry == nullptr ? 0 : put_varint(at, static_cast<std::uint64_t>(std::int64_t{entry->number}));
     }
@@ -143,7 +143,8 @@ Status unknown_enum_value(const Place& place, const FieldDescription& field, con
 }
 
 const std::string& text_of(const ValueType& type, const void* value) {
-  return type.kind == Kind::kBytes ? static_cast<const Bytes*>(value)->data : *static_cast<const std::string*>(value);
+  return type.kind == ValueKind::kBytes ? static_cast<const Bytes*>(value)->data
+                                        : *static_cast<const std::string*>(value);
 }
 
 Status encode_fields(const Fields& fields, const void* base, const Place& place, std::string& out);
@@ -157,7 +158,7 @@ void insert_length(std::string& out, std::size_t start) {
 
 Status encode_single(const FieldDescription& field, const ValueType& type, const void* value, std::ptrdiff_t index,
                      const Place& place, std::string& out) {
-  if (type.kind == Kind::kMessage) {
+  if (type.kind == ValueKind::kMessage) {
     if (place.depth + 1 > kNestingMax) return too_deep(place);
     append_varint(out, make_tag(field.number, kDelimited));
     std::size_t start = out.size();
@@ -166,9 +167,9 @@ Status encode_single(const FieldDescription& field, const ValueType& type, const
     insert_length(out, start);
     return {};
   }
-  if (type.kind == Kind::kString || type.kind == Kind::kBytes) {
+  if (type.kind == ValueKind::kString || type.kind == ValueKind::kBytes) {
     const std::string& text = text_of(type, value);
-    if (type.kind == Kind::kString && !is_utf8(text)) {
+    if (type.kind == ValueKind::kString && !is_utf8(text)) {
       return invalid(kErrorInvalidUtf8, place, field, "text is not UTF-8; octets belong in Bytes");
     }
     char head[2 * kVarintBytesMax];
@@ -212,11 +213,11 @@ Status encode_list(const FieldDescription& field, const void* list, const Place&
 
 Status encode_field(const FieldDescription& field, const void* value, const Place& place, std::string& out) {
   switch (field.type->kind) {
-    case Kind::kVoid:
+    case ValueKind::kVoid:
       return {};
-    case Kind::kList:
+    case ValueKind::kList:
       return encode_list(field, value, place, out);
-    case Kind::kOptional: {
+    case ValueKind::kOptional: {
       const void* present = field.type->optional->get(value);
       return present == nullptr ? Status{} : encode_single(field, *field.type->element, present, -1, place, out);
     }
@@ -338,7 +339,7 @@ void store(void* to, T value) {
 // Reads one scalar of `type` into `value`.
 Status read_scalar(Reader& reader, const ValueType& type, void* value, const Place& place,
                    const FieldDescription& field) {
-  if (type.kind == Kind::kFloat || type.kind == Kind::kDouble) {
+  if (type.kind == ValueKind::kFloat || type.kind == ValueKind::kDouble) {
     std::string_view bytes;
     if (!reader.read_bytes(type.size, bytes)) return malformed(reader, place, field);
     std::memcpy(value, bytes.data(), type.size);
@@ -350,23 +351,23 @@ Status read_scalar(Reader& reader, const ValueType& type, void* value, const Pla
   bool fits_int32 =
       as_signed >= std::numeric_limits<std::int32_t>::min() && as_signed <= std::numeric_limits<std::int32_t>::max();
   switch (type.kind) {
-    case Kind::kBool:
+    case ValueKind::kBool:
       if (number > 1) return out_of_range(place, field, type);
       store(value, number == 1);
       return {};
-    case Kind::kInt32:
+    case ValueKind::kInt32:
       if (!fits_int32) return out_of_range(place, field, type);
       store(value, static_cast<std::int32_t>(as_signed));
       return {};
-    case Kind::kUint32:
+    case ValueKind::kUint32:
       if (number > std::numeric_limits<std::uint32_t>::max()) return out_of_range(place, field, type);
       store(value, static_cast<std::uint32_t>(number));
       return {};
-    case Kind::kInt64:
-    case Kind::kUint64:
+    case ValueKind::kInt64:
+    case ValueKind::kUint64:
       store(value, number);
       return {};
-    case Kind::kEnum: {
+    case ValueKind::kEnum: {
       for (const EnumValue& entry : type.enumeration->values) {
         if (entry.number != as_signed) continue;
         detail::store_enum(type, entry.value, value);
@@ -397,11 +398,11 @@ Status decode_single(Reader& reader, Tag tag, const FieldDescription& field, con
 
   std::string_view bytes;
   if (!reader.read_delimited(bytes)) return malformed(reader, place, field);
-  if (type.kind == Kind::kBytes) {
+  if (type.kind == ValueKind::kBytes) {
     static_cast<Bytes*>(value)->data.assign(bytes);
     return {};
   }
-  if (type.kind == Kind::kString) {
+  if (type.kind == ValueKind::kString) {
     if (!is_utf8(bytes)) return invalid(kErrorInvalidUtf8, place, field, "text is not UTF-8");
     static_cast<std::string*>(value)->assign(bytes);
     return {};
@@ -452,17 +453,17 @@ Status decode_list(Reader& reader, Tag tag, const FieldDescription& field, void*
 Status decode_field(Reader& reader, Tag tag, const FieldDescription& field, void* value, bool merges,
                     const Place& place, std::string* unknown) {
   switch (field.type->kind) {
-    case Kind::kList:
+    case ValueKind::kList:
       if (!merges) field.type->list->clear(value);
       return decode_list(reader, tag, field, value, place);
-    case Kind::kOptional: {
+    case ValueKind::kOptional: {
       const OptionalOperations& operations = *field.type->optional;
       void* present = merges ? const_cast<void*>(operations.get(value)) : nullptr;
       merges = present != nullptr;
       if (present == nullptr) present = operations.emplace(value);
       return decode_single(reader, tag, field, *field.type->element, present, -1, merges, place, unknown);
     }
-    case Kind::kMessage:
+    case ValueKind::kMessage:
       // What is absent inside has the struct's own default, not the one of the field around it.
       if (!merges) field.type->reset(value);
       return decode_single(reader, tag, field, *field.type, value, -1, merges, place, unknown);
@@ -483,8 +484,8 @@ const FieldDescription* find_field(std::span<const FieldDescription> fields, std
 }
 
 Status finish_absent_field(const Fields& fields, const FieldDescription& field, void* value, const Place& place) {
-  if (field.type->kind == Kind::kList) field.type->list->clear(value);
-  if (field.type->kind == Kind::kOptional) field.type->optional->clear(value);
+  if (field.type->kind == ValueKind::kList) field.type->list->clear(value);
+  if (field.type->kind == ValueKind::kOptional) field.type->optional->clear(value);
   if (!fields.is_required(field)) return {};
   return invalid(kErrorMissingField, place, field,
                  fmt::format("missing; field {} of {} has no default", field.number, fields.name));
@@ -539,11 +540,11 @@ Status append_unknown(const Fields& fields, const void* base, std::string_view u
     if (!reader.read_delimited(bytes)) return malformed(reader, place, *field);
     const void* value = static_cast<const char*>(base) + field->offset;
     const ValueType* type = field->type;
-    if (type->kind == Kind::kOptional) {
+    if (type->kind == ValueKind::kOptional) {
       value = type->optional->get(value);
       type = type->element;
     }
-    if (type->kind != Kind::kMessage) return wrong_wire_type(tag, place, *field);
+    if (type->kind != ValueKind::kMessage) return wrong_wire_type(tag, place, *field);
     if (value == nullptr) continue;
     if (place.depth + 1 > kNestingMax) return too_deep(place);
     Place inner{&place, field->name, -1, place.depth + 1};
@@ -559,10 +560,10 @@ Status append_unknown(const Fields& fields, const void* base, std::string_view u
 FieldDescription wrapped(const ValueType& type) { return {.number = 1, .name = {}, .offset = 0, .type = &type}; }
 
 Status encode_value(const ValueType& type, const void* value, std::string& out, std::string_view unknown) {
-  if (type.kind == Kind::kOpaque) return type.opaque->encode(value, out);
+  if (type.kind == ValueKind::kOpaque) return type.opaque->encode(value, out);
   FieldDescription wrapper = wrapped(type);
-  Fields fields{type.name, nullptr, {&wrapper, type.kind == Kind::kVoid ? std::size_t{0} : std::size_t{1}}};
-  if (type.kind == Kind::kMessage) fields = fields_of(*type.message);
+  Fields fields{type.name, nullptr, {&wrapper, type.kind == ValueKind::kVoid ? std::size_t{0} : std::size_t{1}}};
+  if (type.kind == ValueKind::kMessage) fields = fields_of(*type.message);
   Place root{nullptr, type.name, -1, 0};
   PLX_TRY_STATUS(encode_fields(fields, value, root, out));
   if (unknown.empty()) return {};
@@ -581,10 +582,10 @@ Status encode(const ValueType& type, const void* value, std::string& out, std::s
 
 Status decode(const ValueType& type, std::string_view bytes, void* value, std::string* unknown) {
   if (bytes.size() > kPayloadBytesMax) return too_large(type, bytes.size());
-  if (type.kind == Kind::kOpaque) return type.opaque->decode(bytes, value);
+  if (type.kind == ValueKind::kOpaque) return type.opaque->decode(bytes, value);
   FieldDescription wrapper = wrapped(type);
-  Fields fields{type.name, nullptr, {&wrapper, type.kind == Kind::kVoid ? std::size_t{0} : std::size_t{1}}};
-  if (type.kind == Kind::kMessage) fields = fields_of(*type.message);
+  Fields fields{type.name, nullptr, {&wrapper, type.kind == ValueKind::kVoid ? std::size_t{0} : std::size_t{1}}};
+  if (type.kind == ValueKind::kMessage) fields = fields_of(*type.message);
   Place root{nullptr, type.name, -1, 0};
   Reader reader(bytes);
   return decode_fields(fields, reader, value, root, false, unknown);

@@ -69,10 +69,10 @@ Status CommitQueue::readiness(TimePoint now) const {
     return fail(Code::kUnavailable,
                 fmt::format("the store has not answered for {} s: look at the disk and its file system",
                             std::chrono::floor<std::chrono::seconds>(waited).count()),
-                "PLX-DUR-0016", Retry::kBackoff);
+                "PLX-DUR-0016", Error::Retry::kBackoff);
   if (Duration ago = age(full_since_); ago >= Duration::zero() && ago < kFullFor)
     return fail(Code::kUnavailable, "the store refuses what it has no space for: free space on its disk",
-                "PLX-DUR-0017", Retry::kBackoff);
+                "PLX-DUR-0017", Error::Retry::kBackoff);
   return {};
 }
 

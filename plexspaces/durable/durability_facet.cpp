@@ -394,7 +394,7 @@ Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingT
     return fail(Code::kResourceExhausted,
                 fmt::format("{} has {} messages that their receivers have not acknowledged; the limit is {}",
                             activation_.key().to_string(), outbox_.size(), options_.outbox_messages_max),
-                "PLX-DUR-0008", Retry::kBackoff);
+                "PLX-DUR-0008", Error::Retry::kBackoff);
   // First what can fail.
   std::vector<std::string> payloads(sends.size());
   std::size_t bytes = 0;
@@ -516,13 +516,13 @@ void DurabilityFacet::committed(store::Outcome outcome, std::optional<Error> err
       outcome == store::Outcome::kUnknown
           ? Error(Code::kUnknown,
                   "whether the request was carried out is not known: the store has failed; retry with the same key",
-                  "PLX-DUR-0010", Retry::kSame)
+                  "PLX-DUR-0010", Error::Retry::kSame)
       : outcome == store::Outcome::kRefused
           ? Error(Code::kResourceExhausted, "the request was not carried out: the store refused it", "PLX-DUR-0011",
-                  Retry::kBackoff)
+                  Error::Retry::kBackoff)
           : Error(Code::kUnavailable,
                   "the request was not carried out: another owner has the actor, or an earlier turn failed; retry",
-                  "PLX-DUR-0012", Retry::kSame);
+                  "PLX-DUR-0012", Error::Retry::kSame);
   if (error) answer = answer.caused_by(*std::move(error));
   if (!failure_) {
     reached(Probe::kCommitFailed);

@@ -101,7 +101,7 @@ class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, 
  public:
   std::int64_t handle(const Add& m, Context&) { return state().balance += m.amount; }
   std::int64_t handle(const Transfer& m, Context& ctx) {
-    static_cast<void>(ctx.actor<Account>(m.to).tell(Credit{m.amount}));
+    ctx.actor<Account>(m.to).tell(Credit{m.amount});
     return state().balance -= m.amount;
   }
   void handle(const Credit& m, Context&) {
@@ -123,22 +123,23 @@ class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, 
   Result<std::int64_t> handle(const Reject& m, Context&) { return fail(Code::kOutOfRange, m.text.data); }
   Result<std::int64_t> handle(const Refuse& m, Context&) {
     Error cause = Error(Code::kUnavailable, m.cause).caused_by(Error(Code::kInternal, "and that too"));
-    return std::unexpected(Error(Code::kAborted, m.text, "TST-0001", Retry::kBackoff).caused_by(std::move(cause)));
+    return std::unexpected(
+        Error(Code::kAborted, m.text, "TST-0001", Error::Retry::kBackoff).caused_by(std::move(cause)));
   }
   std::int64_t handle(const Burst& m, Context& ctx) {
     for (std::int64_t i = 0; i < m.messages; ++i)
-      static_cast<void>(ctx.actor<Account>("sink").tell(Load{std::string(static_cast<std::size_t>(m.bytes), 'x')}));
+      ctx.actor<Account>("sink").tell(Load{std::string(static_cast<std::size_t>(m.bytes), 'x')});
     return ++state().balance;
   }
   void handle(const Load&, Context&) { ++state().credits; }
   // A read that answers by a message: what durable actors do instead of asking.
-  void handle(const Query& m, Context& ctx) const { static_cast<void>(ctx.actor<Account>(m.asker).tell(Credit{1})); }
+  void handle(const Query& m, Context& ctx) const { ctx.actor<Account>(m.asker).tell(Credit{1}); }
   std::int64_t handle(const Inquire& m, Context& ctx) {
-    static_cast<void>(ctx.actor<Account>(m.about).tell(Query{ctx.key()->key}));
+    ctx.actor<Account>(m.about).tell(Query{ctx.key()->key});
     return 0;
   }
   std::int64_t handle(const Leave& m, Context& ctx) {
-    static_cast<void>(ctx.actor<Account>(m.heir).tell(Credit{state().balance}));
+    ctx.actor<Account>(m.heir).tell(Credit{state().balance});
     ctx.stop();
     return std::exchange(state().balance, 0);
   }

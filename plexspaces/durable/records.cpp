@@ -106,7 +106,7 @@ void set_error(StoredOutcome& outcome, const Error& error) {
 
 Error error_of(const StoredOutcome& outcome) {
   return Error(static_cast<Code>(outcome.code), outcome.message.data, outcome.domain.data,
-               static_cast<Retry>(outcome.retry));
+               static_cast<Error::Retry>(outcome.retry));
 }
 
 std::string outcome_row(const std::string& actor_row, std::string_view client_key) {

@@ -9,7 +9,7 @@ Error blocking_full_error(std::size_t queue_max) {
                fmt::format("{} blocking calls wait for a thread: make fewer at once, or raise blocking_threads or "
                            "blocking_queue_max",
                            queue_max),
-               "PLX-ENV-0121", Retry::kBackoff);
+               "PLX-ENV-0121", Error::Retry::kBackoff);
 }
 
 Error blocking_stopped_error() {

@@ -1,7 +1,6 @@
 // Points in time, told apart by their clock.
 #pragma once
 
-#include <algorithm>
 #include <chrono>
 #include <cstdint>
 
@@ -42,13 +41,14 @@ constexpr Duration time_left(TimePoint due, TimePoint now) {
   Duration::rep left = 0;
   if (__builtin_sub_overflow(due.time_since_epoch().count(), now.time_since_epoch().count(), &left))
     return due < now ? Duration::zero() : Duration::max();
-  return std::max(Duration::zero(), Duration(left));
+  return left < 0 ? Duration::zero() : Duration(left);
 }
 
 /// What the waits of the standard library may be given: they add it to their clock, which must not overflow. 100 years
 /// stand for more.
 constexpr Duration bounded_wait(Duration within) {
-  return std::clamp(within, Duration::zero(), Duration(24h * 36'525));
+  constexpr Duration kLongest = 24h * 36'525;
+  return within < Duration::zero() ? Duration::zero() : within > kLongest ? kLongest : within;
 }
 
 }  // namespace plexspaces

@@ -72,13 +72,13 @@ const DomainStatus* find_domain(const Error& error) {
   return row == kDomains.end() ? nullptr : &*row;
 }
 
-std::string_view retry_name(Retry retry) {
+std::string_view retry_name(Error::Retry retry) {
   switch (retry) {
-    case Retry::kNever:
+    case Error::Retry::kNever:
       return "never";
-    case Retry::kSame:
+    case Error::Retry::kSame:
       return "same";
-    case Retry::kBackoff:
+    case Error::Retry::kBackoff:
       return "backoff";
   }
   return "never";
@@ -116,7 +116,7 @@ Response problem(const Error& error) {
   Response response{.status = status, .body = std::move(body), .content_type = "application/problem+json"};
   if (const DomainStatus* row = find_domain(error); row != nullptr && !row->allow.empty())
     response.headers.emplace_back("Allow", std::string(row->allow));
-  if ((status == 503 || status == 429) && error.retry() != Retry::kNever)
+  if ((status == 503 || status == 429) && error.retry() != Error::Retry::kNever)
     response.headers.emplace_back("Retry-After", "1");
   return response;
 }

@@ -64,7 +64,7 @@ class Reply {
     if (answer_)
       reply(answer_,
             problem(Error(Code::kInternal, "the request was dropped without an answer: its outcome is not known",
-                          "PLX-HTT-0016", Retry::kSame)));
+                          "PLX-HTT-0016", Error::Retry::kSame)));
   }
   void operator()(Response response) {
     if (answer_) reply(answer_, std::move(response));
@@ -81,7 +81,7 @@ Awaitable<void> Session::run() {
     co_await refuse(Error(
         Code::kUnavailable,
         fmt::format("the server has {} connections (http.connections_max): try again later", options().connections_max),
-        "PLX-HTT-0014", Retry::kBackoff));
+        "PLX-HTT-0014", Error::Retry::kBackoff));
     co_return;
   }
   bool goes_on = true;
@@ -134,7 +134,8 @@ Awaitable<Session::Read> Session::read_request() {
     std::size_t count = co_await socket_.async_read_some(room, asio::redirect_error(UseAwaitable{}, error));
     buffer_.commit(count);
     if (timed_out_) {
-      refusal_ = Error(Code::kDeadlineExceeded, "the request did not arrive in time", "PLX-HTT-0018", Retry::kSame);
+      refusal_ =
+          Error(Code::kDeadlineExceeded, "the request did not arrive in time", "PLX-HTT-0018", Error::Retry::kSame);
       co_return Read::kRefused;
     }
     if (error || cut_) co_return Read::kEnd;
@@ -246,7 +247,7 @@ void Session::check(TimePoint now) {
                   .response = problem(Error(Code::kDeadlineExceeded,
                                             "no answer in time: the outcome is not known, and the request may still be "
                                             "carried out; with an Idempotency-Key it is safe to send it again",
-                                            "PLX-HTT-0015", Retry::kSame))};
+                                            "PLX-HTT-0015", Error::Retry::kSame))};
       take(late, /*inside=*/true);
     }
   }

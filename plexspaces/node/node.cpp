@@ -193,7 +193,7 @@ Result<std::unique_ptr<Node>> Node::start(const Config& config, const Types& typ
                 fmt::format("the system refuses what a node needs to start: {}; allow it more memory, threads "
                             "(ulimit -u) or open files (ulimit -n), or lower runtime.workers",
                             e.what()),
-                "PLX-NOD-0003", Retry::kBackoff);
+                "PLX-NOD-0003", Error::Retry::kBackoff);
   }
 }
 

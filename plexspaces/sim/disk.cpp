@@ -206,7 +206,7 @@ Status SimDisk::write(Inode& inode, const std::string& path, std::uint64_t offse
     text.resize(std::min<std::uint64_t>(text.size(), text.size() - growth + room));
     put_part();
     return fail(Code::kResourceExhausted, fmt::format("cannot write '{}': no space left", path), "PLX-SIM-0005",
-                Retry::kBackoff);
+                Error::Retry::kBackoff);
   }
   put(inode.cached, offset, text);
   inode.unsynced.push_back({.offset = offset, .bytes = std::move(text)});

@@ -17,7 +17,7 @@ std::unexpected<Error> sqlite_error(sqlite3* connection, int result) {
   switch (result & 0xff) {
     case SQLITE_FULL:
       return fail(Code::kResourceExhausted, message + "; free space on the disk of the data directory", "PLX-STO-0020",
-                  Retry::kBackoff);
+                  Error::Retry::kBackoff);
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
       return fail(Code::kDataLoss, message + "; restore the data directory from a backup", "PLX-STO-0021");

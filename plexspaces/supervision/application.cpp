@@ -164,7 +164,7 @@ Status Applications::start(std::vector<Application> applications, Duration withi
                    type = application.type](const ExitReason& reason) {
       if (shared->stopping.load()) return;
       runtime->log(fmt::format("the application '{}' has ended: {}", name, exit_kind_name(reason.kind)));
-      if (is_restarted(type, reason.kind) && shared->on_failure) shared->on_failure(name, reason);
+      if (detail::is_restarted(type, reason.kind) && shared->on_failure) shared->on_failure(name, reason);
     };
     auto root = start_tree(runtime_, std::move(application.tree), within_each, std::move(on_end));
     if (!root) {

@@ -96,11 +96,11 @@ Duration backoff_delay(const Backoff& backoff, std::uint32_t attempt, std::uint6
 
 /// What a child has beside its id, class and restart type.
 struct ChildOptions {
-  std::optional<Shutdown> shutdown;  // kWorkerShutdown; of a supervisor: infinity
-  bool significant = false;          // for AutoShutdown; not of a permanent child
-  std::optional<Backoff> backoff;    // none: at once
-  std::string name;                  // under which Runtime::find() finds it, also after each restart; empty: none
-  MailboxOptions mailbox;            // unset: that of the runtime
+  std::optional<Shutdown> shutdown{};  // kWorkerShutdown; of a supervisor: infinity
+  bool significant = false;            // for AutoShutdown; not of a permanent child
+  std::optional<Backoff> backoff{};    // none: at once
+  std::string name{};                  // under which Runtime::find() finds it, also after each restart; empty: none
+  MailboxOptions mailbox{};            // unset: that of the runtime
 
   friend bool operator==(const ChildOptions&, const ChildOptions&) = default;
 };

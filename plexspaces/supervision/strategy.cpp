@@ -4,7 +4,7 @@
 
 #include "plexspaces/base/check.hpp"
 
-namespace plexspaces {
+namespace plexspaces::detail {
 
 namespace {
 
@@ -100,4 +100,4 @@ std::optional<std::size_t> next_to_start(const SupervisorState& state, std::size
   return std::nullopt;
 }
 
-}  // namespace plexspaces
+}  // namespace plexspaces::detail

@@ -19,6 +19,8 @@ enum class ChildState : std::uint8_t {
 };
 PLX_ENUM(ChildState, (1, running), (2, restarting), (3, stopped));
 
+namespace detail {
+
 /// The restarts of the last period: a ring of time stamps of the monotonic clock.
 ///
 /// Memory: as many stamps as there were restarts in one period, at most `intensity`.
@@ -99,4 +101,5 @@ std::optional<std::size_t> next_to_stop(const SupervisorState& state, std::size_
 /// The next child to start for a range: the leftmost that does not run, from `first`. None: all are started.
 std::optional<std::size_t> next_to_start(const SupervisorState& state, std::size_t first, std::size_t last);
 
+}  // namespace detail
 }  // namespace plexspaces

@@ -9,7 +9,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 
-namespace plexspaces {
+namespace plexspaces::detail {
 namespace {
 
 constexpr TimePoint kStart{};
@@ -162,4 +162,4 @@ TEST(BackoffTest, DelaysGrowByTheFactorUpToTheMaximumWithinTheJitter) {
 }
 
 }  // namespace
-}  // namespace plexspaces
+}  // namespace plexspaces::detail

@@ -155,7 +155,7 @@ class Stage {
     EXPECT_TRUE(root);
     ended_ = std::make_shared<std::optional<ExitReason>>();
     auto watcher = *runtime_.spawn<Watcher>("", *root, ended_);
-    static_cast<void>(watcher.tell(Go{}));
+    watcher.tell(Go{});
     settle();
     return *root;
   }
@@ -170,11 +170,11 @@ class Stage {
   std::shared_ptr<std::optional<Result<ReplyOf<M>>>> begin_ask(ActorRef<Supervisor> to, M message) {
     auto answer = std::make_shared<std::optional<Result<ReplyOf<M>>>>();
     auto asker = *runtime_.spawn<Asker<M>>("", to, message, answer);
-    static_cast<void>(asker.tell(Go{}));
+    asker.tell(Go{});
     return answer;
   }
   /// Has the child end; does not wait.
-  void tell_to_end(const std::string& id, ExitKind kind) { static_cast<void>(ref(id).tell(EndAs{kind})); }
+  void tell_to_end(const std::string& id, ExitKind kind) { ref(id).tell(EndAs{kind}); }
   void end(const std::string& id, ExitKind kind) {
     tell_to_end(id, kind);
     settle();

@@ -10,6 +10,8 @@
 
 namespace plexspaces {
 
+using detail::Plan;
+
 namespace {
 
 using detail::await_stop;
@@ -90,7 +92,7 @@ Status Supervisor::on_start(Context& ctx) {
   PLX_TRY_STATUS(ctx.trap_exits<Supervisor>(true));
   state_.strategy = spec_->strategy();
   state_.auto_shutdown = spec_->auto_shutdown();
-  state_.restarts = RestartWindow(spec_->limit());
+  state_.restarts = detail::RestartWindow(spec_->limit());
   chance_ = mix_hash(ctx.runtime().options().seed ^ std::hash<ActorId>()(ctx.self_id()));
   Status started = start_all(ctx);
   if (started) {

@@ -206,7 +206,7 @@ class Supervisor
   void resume_after(Context& ctx, Index at, Duration delay);
   std::optional<Index> find_waiting(std::uint64_t wait) const;
   void carry_out_later(Context& ctx, std::uint64_t wait, Duration delay);
-  void start_range(Context& ctx, const Plan& plan);
+  void start_range(Context& ctx, const detail::Plan& plan);
   void give_up(Context& ctx, const std::string& why);
   void end(Context& ctx, const std::string& why);
 
@@ -217,8 +217,8 @@ class Supervisor
 
   std::shared_ptr<const SupervisorSpec> spec_;
   detail::Leftovers* leftovers_above_;
-  detail::Leftovers leftovers_;  // of children whose start has failed
-  SupervisorState state_;        // children as in children_
+  detail::Leftovers leftovers_;    // of children whose start has failed
+  detail::SupervisorState state_;  // children as in children_
   std::vector<Child> children_;
   std::unordered_map<ActorId, Index> places_;  // of those that run, in children_
   std::uint64_t pending_wait_ = 0;             // of the child whose restart CarryOut begins

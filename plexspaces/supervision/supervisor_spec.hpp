@@ -59,10 +59,10 @@ struct ChildSpec {
   std::string id;  // unique among its siblings; 1 to kChildIdBytesMax bytes
   RestartType restart = permanent;
   ChildOptions options;
-  std::string class_name;
-  std::shared_ptr<const SupervisorSpec> supervisor;  // of a child that is a supervisor; else null
-  detail::StartFunction start;                       // of one that is not
-  const ValueType* argument = nullptr;               // of a template: what StartChild::with() must give; null: nothing
+  std::string class_name{};
+  std::shared_ptr<const SupervisorSpec> supervisor{};  // of a child that is a supervisor; else null
+  detail::StartFunction start{};                       // of one that is not
+  const ValueType* argument = nullptr;  // of a template: what StartChild::with() must give; null: nothing
 
   bool is_supervisor() const { return supervisor != nullptr; }
   Shutdown shutdown() const { return options.shutdown.value_or(is_supervisor() ? infinity : kWorkerShutdown); }

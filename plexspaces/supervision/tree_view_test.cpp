@@ -38,7 +38,7 @@ class TreeViewTest : public testing::Test, protected Stage {
   Result<TreeView> view(ActorRef<Supervisor> root) {
     auto view = std::make_shared<std::optional<Result<TreeView>>>();
     auto viewer = *runtime_.spawn<Viewer>("", root, view);
-    static_cast<void>(viewer.tell(Go{}));
+    viewer.tell(Go{});
     executor_.run_until([&] { return view->has_value(); }, 1'000'000);
     return std::move(**view);
   }

@@ -77,7 +77,7 @@ class Account : public GenServer<Account, Withdraw, Remind, Tick, Do, Later, Dow
     return {};
   }
   Task<> on_stop(Context&, const ExitReason&) override {
-    if (bank_) static_cast<void>(bank_.tell(Booked{-1}));
+    if (bank_) bank_.tell(Booked{-1});
     co_return;
   }
 
@@ -164,6 +164,35 @@ TEST(HarnessStartTest, AFailureOfTheFirstTurnIsTheError) {
   ASSERT_FALSE(started);
   EXPECT_EQ(started.error().domain(), "PLX-TST-0008");
   EXPECT_THAT(started.error().message(), HasSubstr("no licence"));
+}
+
+struct Pass {
+  using Reply = std::int64_t;
+  std::int64_t number = 0;
+};
+PLX_MESSAGE(Pass, (1, number));
+
+class Gate : public GenServer<Gate, Pass> {
+ public:
+  std::int64_t handle(const Pass& m, Context&) const { return m.number; }
+};
+
+class Porter : public GenServer<Porter, Pass> {
+ public:
+  explicit Porter(ActorRef<Gate> gate) : gate_(gate) {}
+  NoReply handle(const Pass& m, Context& ctx) { return ctx.forward(gate_, Pass{m.number + 1}); }
+
+ private:
+  ActorRef<Gate> gate_;
+};
+
+TEST(HarnessForwardTest, AForwardedMessageIsATellAndItsAskIsNotAnswered) {
+  Harness<Porter> porter;
+  auto gate = porter.peer<Gate>("gate");
+  ASSERT_TRUE(porter.start(gate));
+  auto [reply, effects] = porter.ask(Pass{6});
+  EXPECT_EQ(reply.error().domain(), "PLX-ACT-0062");
+  EXPECT_THAT(lines_of(effects), ElementsAre(R"(tell gate Pass {"number":7})"));
 }
 
 TEST_F(HarnessTest, EffectsAreInTheOrderOfTheTurn) {
@@ -363,12 +392,12 @@ class Light : public GenFsm<Light, Lamp, Press> {
  public:
   explicit Light(ActorRef<Bank> bank) : GenFsm(Lamp::kOff), bank_(bank) {}
   Transition handle(In<Lamp::kOff>, const Press&, Context&) {
-    static_cast<void>(bank_.tell(Booked{1}));
+    bank_.tell(Booked{1});
     return next_state(Lamp::kOn).state_timeout(5min);
   }
   Transition handle(In<Lamp::kOn>, const Press&, Context&) { return next_state(Lamp::kOff); }
   Transition handle(In<Lamp::kOn>, const StateTimeout&, Context&) {
-    static_cast<void>(bank_.tell(Booked{0}));
+    bank_.tell(Booked{0});
     return next_state(Lamp::kOff);
   }
 

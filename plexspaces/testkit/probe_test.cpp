@@ -148,7 +148,7 @@ TEST_F(ProbeTest, SeesTheEndOfActorsThatItWatchesAndIsLinkedTo) {
 
 TEST_F(ProbeTest, PerformsInATurnOfItsOwn) {
   Probe<Pong> pongs(world_, "pongs");
-  ASSERT_TRUE(pongs.perform([&](Context& ctx) { static_cast<void>(ctx.tell(cashier_, Ping{1})); }));
+  ASSERT_TRUE(pongs.perform([&](Context& ctx) { ctx.tell(cashier_, Ping{1}); }));
   EXPECT_EQ(rates_.expect<Pong>(1s).value().number, 1);
   EXPECT_TRUE(pongs.perform([](Context& ctx) { ctx.stop(); }));
   EXPECT_EQ(pongs.perform([](Context&) {}).error().domain(), "PLX-TST-0005");

@@ -24,11 +24,11 @@ namespace plexspaces::testkit {
 struct TestOptions {
   std::uint64_t seed = seed_from_environment().value_or(1);
   std::size_t workers = 2;
-  Duration step_time_max{};               // of a batch of turns; 0: time passes only when the test lets it
-  std::size_t steps_max = 1'000'000;      // of one call; more means that the actors never come to rest
-  RuntimeOptions runtime;                 // `pick` unless set: the seed chooses the actor of each turn
-  std::function<void(Types&)> types;      // registers what is named by type; nothing for plain actors
-  std::function<void(Runtime&)> prepare;  // before its start: offers the facets that the types want
+  Duration step_time_max{};                 // of a batch of turns; 0: time passes only when the test lets it
+  std::size_t steps_max = 1'000'000;        // of one call; more means that the actors never come to rest
+  RuntimeOptions runtime{};                 // `pick` unless set: the seed chooses the actor of each turn
+  std::function<void(Types&)> types{};      // registers what is named by type; nothing for plain actors
+  std::function<void(Runtime&)> prepare{};  // before its start: offers the facets that the types want
 };
 
 /// The production runtime in virtual time, in one thread, driven by the test:

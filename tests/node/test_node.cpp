@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "plexspaces/plexspaces.hpp"
+#include "plexspaces/supervision.hpp"
 
 namespace {
 

@@ -338,7 +338,7 @@ void Run::note_reason(ActorId actor, const ExitReason& reason) {
 }
 
 void Run::end_worker(const std::string& id, const std::string& reason) {
-  static_cast<void>(ref<Plain>(id).tell(EndAs{parse_kind(reason)}));
+  ref<Plain>(id).tell(EndAs{parse_kind(reason)});
 }
 
 // In this order, when actors take turns in order and the caller is one.
@@ -379,14 +379,14 @@ std::optional<std::string> Run::take(const Words& words) {
   const std::string& verb = words.front();
   std::optional<std::string> answer;
   if (verb == "together") {
-    static_cast<void>(parent_->tell(Together{{words.begin() + 2, words.end()}}));
+    parent_->tell(Together{{words.begin() + 2, words.end()}});
   } else if (verb == "kill") {
     runtime_.kill(actors_.at(words.at(1)));
   } else if (verb == "signal") {
     auto stranger = runtime_.spawn<Stranger>("");
-    static_cast<void>(stranger->tell(SendExit{actors_.at(words.at(1)), parse_kind(words.at(2))}));
+    stranger->tell(SendExit{actors_.at(words.at(1)), parse_kind(words.at(2))});
   } else if (verb == "stop") {
-    static_cast<void>(parent_->tell(SendExit{root_, parse_kind(words.at(1))}));
+    parent_->tell(SendExit{root_, parse_kind(words.at(1))});
   } else if (verb == "wait") {
     executor_.run_for(std::chrono::milliseconds(std::stol(words.at(1))), kStepsMax);
   } else {
@@ -421,7 +421,7 @@ std::string Run::show(const ChildInfo& child) const {
 
 void Run::show(const std::string& name, ActorId supervisor) {
   actors_[name] = supervisor;
-  if (watched_.insert(supervisor).second) static_cast<void>(parent_->tell(Watch{name, supervisor}));
+  if (watched_.insert(supervisor).second) parent_->tell(Watch{name, supervisor});
   std::optional<std::vector<ChildInfo>> children;
   std::optional<ChildCounts> counts;
   auto to = ref<Supervisor>(name);
@@ -446,7 +446,7 @@ void Run::show(const std::string& name, ActorId supervisor) {
 Words Run::trace() {
   current = this;
   parent_ = *runtime_.spawn<Parent>("", this);
-  static_cast<void>(parent_->tell(Begin{}));
+  parent_->tell(Begin{});
   settle();
   report({"begin"}, begun_);
   for (const Words& step : case_.steps) {

@@ -123,7 +123,7 @@ class ExitTest : public testing::Test {
   template <class A>
   void perform(ActorRef<A> who, std::function<void(Context&)> step) {
     stage_.steps.push_back(std::move(step));
-    static_cast<void>(who.tell(Perform{stage_.steps.size() - 1}));
+    who.tell(Perform{stage_.steps.size() - 1});
   }
   void settle() {
     executor_.run_until([] { return false; }, 20'000);
@@ -147,7 +147,7 @@ class ExitTest : public testing::Test {
   // Whether it handles a message now.
   bool alive(ActorRef<Subject> who) {
     std::size_t before = stage_.notes.size();
-    static_cast<void>(who.tell(Note{7}));
+    who.tell(Note{7});
     settle();
     return stage_.notes.size() > before;
   }
@@ -310,7 +310,7 @@ TEST_F(ExitTest, ADownComesAfterTheMessagesThatTheActorHadSent) {
   monitor(watcher, target);
   std::size_t notes_before_down = 0;
   perform(target, [&](Context& ctx) {
-    for (int i = 0; i < 20; ++i) static_cast<void>(ctx.tell(watcher, Note{i}));
+    for (int i = 0; i < 20; ++i) ctx.tell(watcher, Note{i});
     ctx.stop();
   });
   executor_.run_until([&] { return !stage_.downs.empty(); }, 20'000);
@@ -324,17 +324,17 @@ TEST_F(ExitTest, AfterDemonitorNoDownIsHandledAlsoNoneThatIsQueued) {
   MonitorRef kept;
   perform_now(watcher, [&](Context& ctx) {
     MonitorRef live = *ctx.monitor(target);
-    static_cast<void>(ctx.tell(watcher, Note{1}));
+    ctx.tell(watcher, Note{1});
     std::vector<MonitorRef> gone;
     for (int i = 0; i < 3; ++i) gone.push_back(*ctx.monitor(ended));  // their Downs are in the mailbox now
     kept = *ctx.monitor(ended);
     gone.push_back(*ctx.monitor(ended));
-    static_cast<void>(ctx.tell(watcher, Note{2}));
+    ctx.tell(watcher, Note{2});
     for (MonitorRef monitor : gone) ctx.demonitor(monitor);
     ctx.demonitor(live);
     ctx.demonitor(live);
     ctx.demonitor(MonitorRef{});
-    static_cast<void>(ctx.tell(watcher, Note{3}));
+    ctx.tell(watcher, Note{3});
   });
   runtime_.kill(target.id());
   settle();
@@ -349,7 +349,7 @@ TEST_F(ExitTest, DemonitorOfTheLastInTheMailboxLeavesItUsable) {
   perform_now(watcher, [&](Context& ctx) {
     MonitorRef only = *ctx.monitor(ActorRef<Subject>{});
     ctx.demonitor(only);
-    static_cast<void>(ctx.tell(watcher, Note{1}));
+    ctx.tell(watcher, Note{1});
   });
   EXPECT_TRUE(stage_.downs.empty());
   EXPECT_EQ(stage_.notes.size(), 1u);
@@ -450,7 +450,7 @@ TEST_F(ExitTest, AnExitSignalEndsAnActorThatWaitsAndItsAskerLearnsIt) {
   auto waiting = subject(ActorRef<Subject>(mute.node(), mute.id()));
   auto asker = subject(waiting), witness = subject();
   monitor(witness, waiting);
-  static_cast<void>(asker.tell(AskThrough{}));
+  asker.tell(AskThrough{});
   executor_.run_for(1s, 20'000);
   EXPECT_TRUE(stage_.notes.empty());
   runtime_.kill(waiting.id());
@@ -855,7 +855,7 @@ class Guard : public GenServer<Guard, Watch, Down, Exited, Count> {
   void handle(const Watch& m, Context& ctx) {
     if (!trapping_) trapping_ = ctx.trap_exits<Guard>(true).has_value();
     ActorRef<Mortal> target(ctx.self<Guard>().node(), {m.slot, m.generation});
-    static_cast<void>(target.tell(Note{}));
+    target.tell(Note{});
     MonitorRef made = *ctx.monitor<Guard>(target);
     if (m.give_up) {
       ctx.demonitor(made);
@@ -902,8 +902,8 @@ TEST(ExitStressTest, EachMonitorAndLinkIsHeardOfOnceOnRealThreads) {  // INV-M8
         for (int i = 0; i < kTargets; ++i) {
           auto target = *runtime.spawn<Mortal>("");
           for (auto guard : guards) {
-            static_cast<void>(guard.tell(Watch{target.id().slot, target.id().generation, false}));
-            static_cast<void>(guard.tell(Watch{target.id().slot, target.id().generation, true}));
+            guard.tell(Watch{target.id().slot, target.id().generation, false});
+            guard.tell(Watch{target.id().slot, target.id().generation, true});
           }
           switch ((i + t) % 3) {
             case 0:
@@ -913,7 +913,7 @@ TEST(ExitStressTest, EachMonitorAndLinkIsHeardOfOnceOnRealThreads) {  // INV-M8
               runtime.stop(target.id());
               break;
             default:
-              static_cast<void>(target.tell(Boom{}));
+              target.tell(Boom{});
           }
         }
       });

@@ -114,9 +114,9 @@ class Friend : public GenServer<Friend, Meet, Hello> {
  public:
   explicit Friend(std::vector<std::pair<ActorId, ActorId>>& greetings) : greetings_(greetings) {}
   void handle(const Meet& m, Context& ctx) {
-    for (const auto& other : m.others) static_cast<void>(other.tell(Hello{ctx.self<Friend>()}));
-    static_cast<void>(m.first.tell(Hello{ctx.self<Friend>()}));
-    if (m.last) static_cast<void>(m.last->tell(Hello{ctx.self<Friend>()}));
+    for (const auto& other : m.others) other.tell(Hello{ctx.self<Friend>()});
+    m.first.tell(Hello{ctx.self<Friend>()});
+    if (m.last) m.last->tell(Hello{ctx.self<Friend>()});
   }
   void handle(const Hello& m, Context& ctx) { greetings_.emplace_back(m.from.id(), ctx.self_id()); }
 
@@ -167,12 +167,12 @@ class LifecycleTest : public testing::Test {
   void run_for(Duration time) { executor_.run_for(time, 200'000); }
   void perform(ActorRef<Subject> who, std::function<void(Context&)> step) {
     stage_.steps.push_back(std::move(step));
-    static_cast<void>(who.tell(Perform{stage_.steps.size() - 1}));
+    who.tell(Perform{stage_.steps.size() - 1});
     settle();
   }
   void perform_slowly(ActorRef<Subject> who, std::function<Task<>(Context&)> step) {
     stage_.slow_steps.push_back(std::move(step));
-    static_cast<void>(who.tell(PerformSlowly{stage_.slow_steps.size() - 1}));
+    who.tell(PerformSlowly{stage_.slow_steps.size() - 1});
   }
   std::vector<std::string> take_seen() { return std::exchange(stage_.seen, {}); }
   using Seen = std::vector<std::string>;
@@ -187,7 +187,7 @@ class LifecycleTest : public testing::Test {
 
 TEST_F(LifecycleTest, AnActorStartsBeforeItsFirstMessageAndStopsAfterItsLast) {
   auto actor = spawn("a");
-  static_cast<void>(actor.tell(Note{"first"}));
+  actor.tell(Note{"first"});
   settle();
   EXPECT_EQ(take_seen(), (Seen{"a start", "a first"}));
   perform(actor, [](Context& ctx) { ctx.stop(); });
@@ -211,7 +211,7 @@ TEST_F(LifecycleTest, TheFailureOfOnStartIsThatOfSpawnAndNothingRemains) {
     ActorRef<Subject> grandchild;
     auto fails = [&](Context& own) -> Status {
       grandchild = *own.spawn_linked<Subject>(stage_, "g");
-      static_cast<void>(own.self<Subject>().tell(Note{"never"}));
+      own.self<Subject>().tell(Note{"never"});
       return fail(Code::kUnavailable, "not today");
     };
     auto refused = ctx.spawn_linked<Subject>(stage_, "c", Life{.on_start = fails});
@@ -234,7 +234,7 @@ TEST_F(LifecycleTest, TheFailureOfOnStartIsThatOfSpawnAndNothingRemains) {
 
 TEST_F(LifecycleTest, FromOutsideTheFailureOfOnStartIsLoggedAndEndsTheActor) {
   auto actor = spawn("a", {.on_start = [](Context&) { return fail(Code::kUnavailable, "not today"); }});
-  static_cast<void>(actor.tell(Note{"never"}));
+  actor.tell(Note{"never"});
   settle();
   EXPECT_EQ(take_seen(), (Seen{"a start", "a gone"}));
   ASSERT_EQ(log_.size(), 1u);
@@ -282,7 +282,7 @@ TEST_F(LifecycleTest, OnStopMayWaitWhileNothingElseIsHandledAndAKillEndsIt) {
   settle();
   runtime_.stop(actor.id());
   run_for(1s);
-  static_cast<void>(actor.tell(Note{"late"}));
+  actor.tell(Note{"late"});
   runtime_.stop(actor.id());  // once is enough
   run_for(20s);
   EXPECT_EQ(take_seen(), (Seen{"a start", "a stop shutdown", "slept", "a gone"}));
@@ -320,7 +320,7 @@ TEST_F(LifecycleTest, AnOpenTurnIsDroppedBeforeTheLastOneAndItsAskerIsTold) {
   run_for(1s);
   EXPECT_EQ(take_seen(), (Seen{"a start", "o start"}));  // a stop waits for the turn
   stage_.steps.push_back([&](Context& ctx) { EXPECT_TRUE(ctx.exit(actor, ExitReason::error("now"))); });
-  static_cast<void>(other.tell(Perform{stage_.steps.size() - 1}));
+  other.tell(Perform{stage_.steps.size() - 1});
   run_for(1s);
   EXPECT_EQ(take_seen(), (Seen{"a stop error", "a gone"}));  // an exit signal does not
 }
@@ -336,7 +336,7 @@ TEST_F(LifecycleTest, TheExitOfTheParentEndsAlsoAChildThatTrapsExitsAfterWhatIsQ
   for (auto actor : {child, stranger}) perform(actor, [](Context& ctx) { EXPECT_TRUE(ctx.trap_exits<Subject>(true)); });
   take_seen();
   perform(parent, [&](Context& ctx) {
-    static_cast<void>(child.tell(Note{"queued"}));
+    child.tell(Note{"queued"});
     ctx.exit(ExitReason::error("broken"));
   });
   Seen seen = take_seen(), of_child;
@@ -382,18 +382,18 @@ TEST_F(LifecycleTest, ADeferredAnswerReachesItsAskerInALaterTurn) {
   run_for(1s);
   ASSERT_EQ(Subject::questions.size(), 1u);
   EXPECT_TRUE(got.empty());
-  static_cast<void>(actor.tell(Note{"goes on"}));  // it takes other messages meanwhile
+  actor.tell(Note{"goes on"});  // it takes other messages meanwhile
   run_for(1s);
   EXPECT_EQ(take_seen().back(), "a goes on");
   stage_.steps.push_back([](Context&) { Subject::questions[0].second.reply("me: " + Subject::questions[0].first); });
-  static_cast<void>(actor.tell(Perform{stage_.steps.size() - 1}));
+  actor.tell(Perform{stage_.steps.size() - 1});
   run_for(1s);
   ASSERT_EQ(Subject::questions.size(), 2u);
   Subject::questions[1].second.reply(fail(Code::kOutOfRange, "too far"));  // from outside every worker
   run_for(1s);
   EXPECT_EQ(got, (Seen{"me: who", "OUT_OF_RANGE", "INTERNAL", "INTERNAL"}));
   // A question that is told has no asker.
-  static_cast<void>(actor.tell(Question{"said"}));
+  actor.tell(Question{"said"});
   run_for(1s);
   ASSERT_EQ(Subject::questions.size(), 3u);
   EXPECT_FALSE(Subject::questions[2].second);
@@ -417,7 +417,7 @@ TEST_F(LifecycleTest, AReferenceTravelsInAMessage) {
   std::vector<std::pair<ActorId, ActorId>> greetings;
   std::vector<ActorRef<Friend>> friends;
   for (int i = 0; i < 5; ++i) friends.push_back(*runtime_.spawn<Friend>("", greetings));
-  static_cast<void>(friends[0].tell(Meet{friends[1], {friends[2], friends[3]}, friends[4]}));
+  friends[0].tell(Meet{friends[1], {friends[2], friends[3]}, friends[4]});
   settle();
   ASSERT_EQ(greetings.size(), 4u);
   for (const auto& [from, to] : greetings) EXPECT_EQ(from, friends[0].id());
@@ -425,11 +425,11 @@ TEST_F(LifecycleTest, AReferenceTravelsInAMessage) {
 
 TEST_F(LifecycleTest, WhatAnActorContinuesWithComesBeforeWhatIsQueued) {
   auto actor = spawn("a", {.on_start = [](Context& ctx) { return ctx.continue_with<Subject>(Note{"from start"}); }});
-  static_cast<void>(actor.tell(Note{"queued"}));
+  actor.tell(Note{"queued"});
   settle();
   EXPECT_EQ(take_seen(), (Seen{"a start", "a from start", "a queued"}));
   perform(actor, [](Context& ctx) {
-    static_cast<void>(ctx.self<Subject>().tell(Note{"told"}));
+    ctx.self<Subject>().tell(Note{"told"});
     EXPECT_TRUE(ctx.continue_with(Note{"second"}));
     EXPECT_TRUE(ctx.continue_with(Note{"first"}));
     EXPECT_EQ(ctx.continue_with(ExitReason{}).error().code(), Code::kFailedPrecondition);

@@ -102,7 +102,7 @@ struct MailboxOptions {
   std::uint32_t messages_max = 0;
   std::uint64_t bytes_max = 0;
   Overflow overflow = Overflow::kReject;
-  Priorities priority;
+  Priorities priority{};
 
   friend bool operator==(const MailboxOptions&, const MailboxOptions&) = default;
 };
@@ -112,8 +112,8 @@ inline constexpr std::size_t kMailboxKindsMax = 255;
 
 /// What an actor is started with.
 struct SpawnOptions {
-  std::string name;  // unique among the live actors; empty: none
-  MailboxOptions mailbox;
+  std::string name{};  // unique among the live actors; empty: none
+  MailboxOptions mailbox{};
 };
 
 /// How long a message may wait for its turn; then it is a dead letter (expired). At most as exact as the time of a

@@ -243,7 +243,7 @@ TEST_P(PolicyTest, AnAskToAFullMailboxLearnsItByAnErrorWhateverThePolicy_INV_M3)
     ActorRef<Desk> receiver;
     perform(asker, [&](Context& ctx) {
       receiver = *ctx.spawn_with<Desk>({.mailbox = mailbox}, stage_);
-      static_cast<void>(receiver.tell(Nap{10}));
+      receiver.tell(Nap{10});
     });
     ActorRef<Desk> second;
     perform(asker, [&](Context& ctx) { second = *ctx.spawn<Desk>(stage_); });
@@ -326,7 +326,7 @@ TEST_F(MailboxTest, WhatLinksAndTimersOweAnActorIsNeverDropped_INV_M8) {
   perform(desk(), [&](Context& ctx) {
     receiver = *ctx.spawn_with<Desk>({.mailbox = {.messages_max = 2, .overflow = Overflow::kDropOldest}}, stage_);
     auto other = *ctx.spawn<Desk>(stage_);
-    static_cast<void>(receiver.tell(Do{static_cast<std::uint32_t>(stage_.steps.size())}));
+    receiver.tell(Do{static_cast<std::uint32_t>(stage_.steps.size())});
     stage_.steps.emplace_back([other](Context& mine) {
       EXPECT_TRUE(mine.monitor(other));
       EXPECT_TRUE(mine.send_after(1s, Item{77}));
@@ -515,7 +515,7 @@ TEST_F(MailboxTest, AMonitorAndALinkTakeEffectBeforeWhatIsQueued) {
   settle();
   perform(desk(), [&](Context& ctx) {
     // The first message that the receiver handles ends it: the orders come after it, but are taken before it.
-    static_cast<void>(receiver.tell(Do{static_cast<std::uint32_t>(stage_.steps.size())}));
+    receiver.tell(Do{static_cast<std::uint32_t>(stage_.steps.size())});
     EXPECT_TRUE(ctx.trap_exits(true));
     EXPECT_TRUE(ctx.monitor(receiver));
     EXPECT_TRUE(ctx.link(receiver));
@@ -768,7 +768,7 @@ TEST(MailboxSimulationTest, WhatASenderIsToldIsWhatHappensWhateverTheInterleavin
     sim.stage_.waiting_steps.emplace_back(
         [&](Context& ctx) -> Task<> { co_await ctx.sleep(std::chrono::milliseconds(sim.world_.random.below(30))); });
     for (int i = 0; i < 30; ++i) {
-      static_cast<void>(receiver.tell(DoAndWait{static_cast<std::uint32_t>(sim.stage_.waiting_steps.size() - 1)}));
+      receiver.tell(DoAndWait{static_cast<std::uint32_t>(sim.stage_.waiting_steps.size() - 1)});
       sim.settle(std::chrono::milliseconds(sim.world_.random.below(20)));
       most = std::max(most, sim.runtime_.mailbox_size(receiver.id()).messages);
     }
@@ -1345,9 +1345,9 @@ class Producer : public GenServer<Producer, Do> {
  public:
   Producer(ActorRef<Consumer> to, std::int64_t index, std::atomic<int>& done) : to_(to), index_(index), done_(done) {}
   void handle(const Do&, Context& ctx) {
-    for (int i = 0; i < 100; ++i) static_cast<void>(to_.tell(Item{index_ * 1'000'000 + ++sent_}));
+    for (int i = 0; i < 100; ++i) to_.tell(Item{index_ * 1'000'000 + ++sent_});
     if (sent_ < 5'000)
-      static_cast<void>(ctx.self<Producer>().tell(Do{}));
+      ctx.self<Producer>().tell(Do{});
     else
       ++done_;
   }
@@ -1382,7 +1382,7 @@ TEST(MailboxStressTest, ProducersOnRealThreadsFindABoundedMailboxWhateverThePoli
     for (int t = 0; t < kThreads; ++t)
       threads.emplace_back([&, t] {
         for (int i = 1; i <= kEach; ++i) {
-          static_cast<void>(consumer->tell(Item{(kProducers + t) * 1'000'000 + i}));
+          consumer->tell(Item{(kProducers + t) * 1'000'000 + i});
           std::uint64_t size = runtime.mailbox_size(consumer->id()).messages;
           std::uint64_t seen = most.load();
           while (size > seen && !most.compare_exchange_weak(seen, size)) {

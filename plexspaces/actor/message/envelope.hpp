@@ -169,13 +169,18 @@ inline constexpr bool kMayBeLarge = [] {
 template <class M>
 Envelope* make_envelope(BlockPool* pool, M&& message, std::uint32_t flags) {
   using Message = std::remove_cvref_t<M>;
-  if constexpr (alignof(Message) > 8) flags |= Envelope::kWide;
-  static_assert(alignof(Message) <= 16, "a message aligned to more than 16 bytes does not fit an envelope");
-  Envelope* envelope = allocate_envelope(pool, sizeof(Message), flags);
-  envelope->type = &message_info<Message>();
-  ::new (envelope->payload()) Message(std::forward<M>(message));
-  if constexpr (!std::is_trivially_destructible_v<Message>) charge_payload(*envelope);
-  return envelope;
+  static_assert(kIsMessage<Message>, "only messages are sent: a struct with PLX_MESSAGE in its namespace");
+  if constexpr (kIsMessage<Message>) {
+    if constexpr (alignof(Message) > 8) flags |= Envelope::kWide;
+    static_assert(alignof(Message) <= 16, "a message aligned to more than 16 bytes does not fit an envelope");
+    Envelope* envelope = allocate_envelope(pool, sizeof(Message), flags);
+    envelope->type = &message_info<Message>();
+    ::new (envelope->payload()) Message(std::forward<M>(message));
+    if constexpr (!std::is_trivially_destructible_v<Message>) charge_payload(*envelope);
+    return envelope;
+  } else {
+    return nullptr;
+  }
 }
 
 /// An envelope for an actor by key, with `delivery` and a default-constructed payload of the type: charge_payload()

@@ -14,25 +14,25 @@ const MessageInfo& erase_message_info() {
 std::size_t dynamic_bytes(const ValueType& type, const void* value) {
   std::size_t bytes = 0;
   switch (type.kind) {
-    case Kind::kString:
+    case ValueKind::kString:
       return static_cast<const std::string*>(value)->size();
-    case Kind::kBytes:
+    case ValueKind::kBytes:
       return static_cast<const Bytes*>(value)->data.size();
-    case Kind::kMessage:
+    case ValueKind::kMessage:
       for (const FieldDescription& field : type.message->fields)
         bytes += dynamic_bytes(*field.type, static_cast<const std::byte*>(value) + field.offset);
       return bytes;
-    case Kind::kOptional:
+    case ValueKind::kOptional:
       if (const void* held = type.optional->get(value)) bytes = dynamic_bytes(*type.element, held);
       return bytes;
-    case Kind::kList: {
+    case ValueKind::kList: {
       std::size_t size = type.list->size(value);
       if (type.list->append == nullptr) return size / 8;  // of bool
       for (std::size_t i = 0; i < size; ++i)
         bytes += type.element->size + dynamic_bytes(*type.element, type.list->at(value, i));
       return bytes;
     }
-    case Kind::kOpaque:
+    case ValueKind::kOpaque:
       return type.opaque->bytes(value);
     default:
       return 0;

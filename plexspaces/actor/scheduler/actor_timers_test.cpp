@@ -62,7 +62,7 @@ class ActorTimersTest : public testing::Test {
   }
   void perform_slowly(std::function<Task<>(Context&)> step) {
     stage_.steps.push_back(std::move(step));
-    static_cast<void>(bell_.tell(Perform{stage_.steps.size() - 1}));
+    bell_.tell(Perform{stage_.steps.size() - 1});
     run_for(1ms);
   }
   std::vector<std::uint64_t> numbers() const {

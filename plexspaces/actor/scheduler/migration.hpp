@@ -1,7 +1,6 @@
 // When a worker gives actors to an idle one.
 #pragma once
 
-#include <algorithm>
 #include <cstddef>
 
 #include "plexspaces/env/time.hpp"
@@ -34,7 +33,7 @@ class MigrationWindow {
       return false;
     }
     batches_ = 0;
-    Duration cost = (now - began_) / static_cast<Duration::rep>(std::max<std::size_t>(1, turns_));
+    Duration cost = (now - began_) / static_cast<Duration::rep>(turns_ > 0 ? turns_ : 1);
     costly_windows_ = cost >= turn_cost_min_ ? costly_windows_ + 1 : 0;
     return costly_windows_ >= kCostlyWindows && runnable > 1;
   }

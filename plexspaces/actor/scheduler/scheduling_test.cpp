@@ -386,7 +386,7 @@ class Busy : public GenServer<Busy, Tick> {
     clocks_->clock->advance(cost_);
     if (clocks_->busy_turns_left == 0) return;
     --clocks_->busy_turns_left;
-    static_cast<void>(ctx.self<Busy>().tell(Tick{}));
+    ctx.self<Busy>().tell(Tick{});
   }
 
  private:
@@ -414,7 +414,7 @@ class Pair : public GenServer<Pair, Introduce, Ball> {
     clocks_->longer_waits += wait > clocks_->wait_wanted ? 1 : 0;
     ++clocks_->turns;
     ++clocks_->others_turns;
-    if (clocks_->busy_turns_left > 0) static_cast<void>(partner_.tell(clocks_->ball()));
+    if (clocks_->busy_turns_left > 0) partner_.tell(clocks_->ball());
   }
 
  private:

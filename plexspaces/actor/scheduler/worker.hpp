@@ -51,6 +51,7 @@ struct Wait : Timer {
   ActorCell* cell = nullptr;
   std::uint64_t correlation = 0;
   std::coroutine_handle<> handle;
+  Wait* next = nullptr;  // of those that the turn waits for together
   Envelope* reply = nullptr;
   std::optional<Error> error;
 
@@ -102,23 +103,25 @@ class Worker final : public env::Worker {
   bool has_cross_worker_work() const override;
 
   // What a turn does. Only while this worker runs. What is said to take an envelope takes it in every case.
-  Status tell(ActorId to, Envelope* envelope);                 // takes it; the running actor is the sender
-  Status tell(const ActorKey& to, Envelope* envelope);         // takes it
-  Sent send(ActorId to, Envelope* envelope);                   // takes it only when kOk
-  Status send_or_dead_letter(ActorId to, Envelope* envelope);  // takes it: what cannot be sent is a dead letter
+  TellStatus tell(ActorId to, Envelope* envelope);                 // takes it; the running actor is the sender
+  TellStatus tell(const ActorKey& to, Envelope* envelope);         // takes it
+  Sent send(ActorId to, Envelope* envelope);                       // takes it only when kOk
+  TellStatus send_or_dead_letter(ActorId to, Envelope* envelope);  // takes it: what cannot be sent is a dead letter
   bool begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
                  Duration within);  // takes it
   bool begin_wait_for_end(Wait& wait, ActorCell& cell, NodeId node, ActorId target, Duration within);
   void begin_sleep(Wait& wait, ActorCell& cell, Duration duration);
   bool begin_send(SendWait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
-                  Duration within);                                     // takes it
-  Status tell_within(ActorId to, Envelope* envelope, Duration within);  // takes it
-  Status refuse_large(ActorId to, Envelope* envelope);                  // takes it
-  bool refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope);    // takes it
+                  Duration within);                                         // takes it
+  TellStatus tell_within(ActorId to, Envelope* envelope, Duration within);  // takes it
+  TellStatus refuse_large(ActorId to, Envelope* envelope);                  // takes it
+  bool refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope);        // takes it
   std::uint64_t next_correlation();
   TimePoint ask_deadline(const Envelope& ask) const;  // `ask` has a context
   void begin_blocking_wait(Wait& wait, ActorCell& cell, std::uint64_t correlation, Duration within);
-  void unhandled(Context& context);
+  /// Sends `message` in place of the turn's input: whoever sent that is its sender, and whoever asked gets its answer.
+  void forward(const Context& context, NodeId node, ActorId to, Envelope* message);  // takes it
+  void unhandled(Context& context, std::string_view where);
   Status stash(Context& context);
   void unstash_all(Context& context);
   void retry_stashed(ActorCell& cell);
@@ -191,7 +194,7 @@ class Worker final : public env::Worker {
   static void dead_letter(Runtime& runtime, Worker* worker, Envelope* envelope, DeadLetterReason reason, ActorId to);
   static DeadLetter letter_of(Runtime& runtime, const Envelope& envelope, DeadLetterReason reason, ActorId to);
   /// Buries a message that was not taken. @returns what its sender learns.
-  static Status refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sent sent, ActorId to);
+  static TellStatus refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sent sent, ActorId to);
 
   Runtime& runtime() const { return runtime_; }
   BlockPool& pool() { return pool_; }
@@ -267,7 +270,7 @@ class Worker final : public env::Worker {
   void faceted_turn(ActorCell& cell, EnvelopePtr input);
   void run_through_facets(ActorCell& cell, Activation& activation, EnvelopePtr input);
   void system_turn(ActorCell& cell, Envelope* envelope);
-  Status keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
+  TellStatus keep(std::variant<ActorId, ActorKey> to, Envelope* envelope);
   bool begin_ask_elsewhere(Wait& wait, const Context& context, std::uint16_t depth, NodeId node, ActorId to,
                            Envelope* envelope, Duration within);
   bool begin_send_elsewhere(SendWait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
@@ -327,7 +330,8 @@ class Worker final : public env::Worker {
   void handle(ActorCell& cell, Envelope* envelope);
   void handle_in_place_of_input(ActorCell& cell, EnvelopePtr message);
   std::string describe(const ActorCell& cell) const;
-  static bool awaits(const ActorCell& cell, std::uint64_t correlation);
+  static Wait* find_wait(const ActorCell& cell, std::uint64_t correlation);  // null: none
+  static bool end_wait(SuspendedTurn& open, Wait& wait);                     // whether it was the last
   void start_adopted(ActorCell& cell);
   static bool forget_link(ActorCell& cell, const ExitSignal& signal);
   void refuse_system_message(Envelope* order);

@@ -39,7 +39,7 @@ struct BlockingValue {
   using Type = R;
 };
 template <class T>
-struct BlockingValue<std::expected<T, Error>> {
+struct BlockingValue<Result<T>> {
   using Type = T;
 };
 

@@ -22,6 +22,8 @@ struct TurnWait {};
 
 template <class A>
 concept TurnAwaiter = std::is_base_of_v<TurnWait, std::remove_cvref_t<A>>;
+template <class A>
+inline constexpr bool kTurnAwaiter = TurnAwaiter<A>;
 
 // Frames of handlers come from the worker's pool.
 void* allocate_frame(std::size_t bytes);
@@ -54,8 +56,10 @@ class PromiseBase {
   template <class T>
   auto await_transform(Task<T>&& task);
   template <class A>
-    requires(!TurnAwaiter<A>)
-  void await_transform(A&&) = delete;  // wait through the Context: ctx.ask(...)
+  std::suspend_never await_transform(A&&) {
+    static_assert(kTurnAwaiter<A>, "a handler waits only through its Context, co_await ctx.ask(...), or for a Task");
+    return {};
+  }
 
  protected:
   template <class>
@@ -68,7 +72,7 @@ template <class T>
 class Promise : public PromiseBase {
  public:
   Task<T> get_return_object();
-  template <class U>
+  template <class U = T>  // the default is for `co_return {};`
   void return_value(U&& value) {
     value_.emplace(std::forward<U>(value));
   }

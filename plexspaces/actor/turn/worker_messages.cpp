@@ -96,7 +96,7 @@ Status Worker::continue_with(ActorCell& cell, Envelope* message) {
   return {};
 }
 
-Status Worker::send_or_dead_letter(ActorId to, Envelope* envelope) {
+TellStatus Worker::send_or_dead_letter(ActorId to, Envelope* envelope) {
   Sent sent = send(to, envelope);  // no cell has the generation of nobody
   if (sent == Sent::kOk) [[likely]]
     return {};
@@ -104,7 +104,7 @@ Status Worker::send_or_dead_letter(ActorId to, Envelope* envelope) {
 }
 
 // What has become of a message that was not taken.
-Status Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sent sent, ActorId to) {
+TellStatus Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sent sent, ActorId to) {
   if (sent == Sent::kGone || sent == Sent::kDropped) {
     dead_letter(runtime, worker, envelope,
                 sent == Sent::kGone ? DeadLetterReason::kNoActor : DeadLetterReason::kDroppedNewest, to);
@@ -115,7 +115,7 @@ Status Worker::refused(Runtime& runtime, Worker* worker, Envelope* envelope, Sen
   return std::unexpected(blocks ? mailbox_blocks_error() : mailbox_full_error());
 }
 
-Status Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
+TellStatus Worker::tell_within(ActorId to, Envelope* envelope, Duration within) {
   if (envelope->charge > runtime_.message_units_max()) return refuse_large(to, envelope);
   envelope->context = new_context(&pool_);
   envelope->context->until_handled = true;
@@ -133,13 +133,13 @@ bool Worker::refuse_large_ask(Wait& wait, ActorId to, Envelope* envelope) {
   return false;
 }
 
-Status Worker::refuse_large(ActorId to, Envelope* envelope) {
+TellStatus Worker::refuse_large(ActorId to, Envelope* envelope) {
   Error error = too_large_error(envelope->bytes(), options_);
   dead_letter(runtime_, this, envelope, DeadLetterReason::kTooLarge, to);
   return std::unexpected(std::move(error));
 }
 
-Status Worker::tell(ActorId to, Envelope* envelope) {
+TellStatus Worker::tell(ActorId to, Envelope* envelope) {
   if (const ActorCell* running = running_; running != nullptr) {
     envelope->set_sender(running->id());
     if (request_ != nullptr) inherit_request(*envelope, *request_);
@@ -154,7 +154,7 @@ Status Worker::tell(ActorId to, Envelope* envelope) {
 }
 
 // What is sent leaves later, or goes to the test. Takes it.
-Status Worker::keep(std::variant<ActorId, ActorKey> to, Envelope* envelope) {
+TellStatus Worker::keep(std::variant<ActorId, ActorKey> to, Envelope* envelope) {
   EnvelopePtr message(envelope, {&pool_});
   if (recorder_ != nullptr)
     recorder_->told(std::move(to), std::move(message));
@@ -169,14 +169,14 @@ void Worker::inherit_request(Envelope& envelope, const RequestContextPtr& reques
   envelope.context->request = request;
 }
 
-Status Worker::tell(const ActorKey& to, Envelope* envelope) {
+TellStatus Worker::tell(const ActorKey& to, Envelope* envelope) {
   if (Status valid = to.check(); !valid) {
     dead_letter(runtime_, this, envelope, DeadLetterReason::kNoActor, {});
-    return valid;
+    return TellStatus(std::move(valid));
   }
   if (request_ != nullptr) inherit_request(*envelope, *request_);
   if (effects_ != nullptr) return keep(to, envelope);
-  return runtime_.deliver(envelope);
+  return TellStatus(runtime_.deliver(envelope));
 }
 
 bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId to, Envelope* envelope,
@@ -297,7 +297,7 @@ void Worker::begin_wait(Wait& wait, ActorCell& cell, void (*fire)(Timer& timer, 
   wait.worker = this;
   wait.cell = &cell;
   wait.fire = fire;
-  cell.extras->open->wait = &wait;
+  wait.next = std::exchange(cell.extras->open->wait, &wait);
 }
 
 void Worker::begin_wait(Wait& wait, ActorCell& cell, Duration within, void (*fire)(Timer& timer, void* worker)) {
@@ -307,7 +307,7 @@ void Worker::begin_wait(Wait& wait, ActorCell& cell, Duration within, void (*fir
 
 void Worker::resume_after(Wait& wait) {
   ActorCell& cell = *wait.cell;
-  cell.extras->open->wait = nullptr;
+  if (!end_wait(*cell.extras->open, wait)) return;
   resume(*cell.extras->open, wait.handle);
   schedule_if_runnable(cell);
 }
@@ -400,6 +400,40 @@ Asker Worker::defer(Envelope& request) {
   return asker;
 }
 
+void Worker::forward(const Context& context, NodeId node, ActorId to, Envelope* message) {
+  EnvelopePtr owned(message, {&pool_});
+  if (effects_ != nullptr && recorder_ == nullptr)
+    throw std::logic_error("an actor that is addressed by key cannot forward: its answer is part of its turn's commit");
+  Envelope& input = *context.input_;
+  if (input.is(Envelope::kAsk) && input.type->reply != message->type->reply)
+    return complete_with_error(input, Error(Code::kInternal,
+                                            fmt::format("{} is forwarded as {}, which has another Reply",
+                                                        input.type->value->name, message->type->value->name),
+                                            "PLX-ACT-0060"));
+  if (recorder_ != nullptr) {
+    // Whom it goes to does not exist, so nobody can answer.
+    complete_with_error(input, Error(Code::kUnknown, "the message was forwarded; whoever got it is played by the test",
+                                     "PLX-ACT-0062"));
+    message->set_sender(context.cell_->id());
+    return recorder_->told(to, std::move(owned));
+  }
+  message->sender = input.sender;
+  if (input.is(Envelope::kAsk)) {
+    message->flags |= input.flags & (Envelope::kAsk | Envelope::kSink);
+    message->extension = input.correlation();
+  }
+  // A copy, as the two go to different workers and each counts its own references.
+  message->context = copy_context(&pool_, input.context);
+  forget_asker(input);
+  owned.release();
+  if (message->charge > runtime_.message_units_max())
+    dead_letter(runtime_, this, message, DeadLetterReason::kTooLarge, to);
+  else if (node != runtime_.node_id())
+    dead_letter(runtime_, this, message, DeadLetterReason::kNoActor, to);
+  else
+    send_or_dead_letter(to, message);
+}
+
 void Worker::send_reply(Envelope* reply) {
   if (reply->is(Envelope::kSink)) return deliver_to_sink(reply);
   ActorId asker = reply->sender_id();
@@ -429,17 +463,17 @@ void Worker::fail_turn(const Context& context, Error error) {
                   describe(*context.cell_), message != nullptr ? message->name : "?", error.to_string(), errors));
 }
 
-void Worker::unhandled(Context& context) {
+void Worker::unhandled(Context& context, std::string_view where) {
   Envelope* input = context.input_;
   // What the runtime itself has put among the user messages: no behaviour knows it, so it costs no other message a
   // look.
   if (input->type == &kTickMessage) return tick(*context.cell_, input->payload_as<TimerRef>());
   if (input->type == &kParentExitMessage) return exit(*context.cell_, std::move(input->payload_as<ExitReason>()));
   std::string name = fmt::format("{}", input->type->value != nullptr ? input->type->value->name : "?");
-  Error error(
-      Code::kUnimplemented,
-      fmt::format("the actor does not handle {}; it handles {}", name, message_names(context.cell_->actor->handlers())),
-      "PLX-ACT-0003");
+  Error error(Code::kUnimplemented,
+              fmt::format("the actor does not handle {}{}; it handles {}", name, where,
+                          message_names(context.cell_->actor->handlers())),
+              "PLX-ACT-0003");
   complete_with_error(*input, std::move(error));
   count_dead_letter(*input, DeadLetterReason::kUnhandled, context.cell_->id());
 }

@@ -57,10 +57,10 @@ TimePoint Worker::ask_deadline(const Envelope& ask) const {
   if (!ask.is(Envelope::kAsk) || ask.is(Envelope::kSink) || ask.context->heap) return deadline;
   const ActorCell* asker = table_.find(ask.sender_id().slot);
   if (asker == nullptr || asker->home.load(std::memory_order_relaxed) != index_ || asker->id() != ask.sender_id() ||
-      asker->extras == nullptr || !awaits(*asker, ask.extension))
+      asker->extras == nullptr)
     return deadline;
-  const Wait& wait = *asker->extras->open->wait;
-  return wait.armed() ? timers_.fires_at(wait).value_or(deadline) : deadline;
+  const Wait* wait = find_wait(*asker, ask.extension);
+  return wait != nullptr && wait->armed() ? timers_.fires_at(*wait).value_or(deadline) : deadline;
 }
 
 // The envelope goes to another worker, which counts its deadline by its own batches.
@@ -136,16 +136,16 @@ void Worker::stop_crashed(ActorCell& cell, std::string_view what) {
 void Worker::system_turn(ActorCell& cell, Envelope* envelope) {
   bool reply = envelope->is(Envelope::kReply);
   if (reply || envelope->type == &message_info<Down>()) {
-    if (!awaits(cell, reply ? envelope->extension : envelope->payload_as<Down>().monitor.id)) {
+    Wait* wait = find_wait(cell, reply ? envelope->extension : envelope->payload_as<Down>().monitor.id);
+    if (wait == nullptr) {
       // INV-M2: a reply reaches the ask that it answers, or nobody.
       if (reply) return dead_letter(runtime_, this, envelope, DeadLetterReason::kLateReply, cell.id());
       return destroy_envelope(&pool_, envelope);
     }
     SuspendedTurn& open = *cell.extras->open;
-    Wait& wait = *std::exchange(open.wait, nullptr);
-    timers_.cancel(wait);
-    wait.reply = envelope;
-    resume(open, wait.handle);
+    timers_.cancel(*wait);
+    wait->reply = envelope;
+    if (end_wait(open, *wait)) resume(open, wait->handle);
     return;
   }
   Activation* activation = cell.extras->activation.get();
@@ -173,12 +173,22 @@ SuspendedTurn& Worker::open_turn(Context& context) {
   return *open;
 }
 
-bool Worker::awaits(const ActorCell& cell, std::uint64_t correlation) {
+Wait* Worker::find_wait(const ActorCell& cell, std::uint64_t correlation) {
   const SuspendedTurn* open = cell.extras->open;
+  if (open == nullptr) return nullptr;
 #ifdef PLX_BUG_REPLY_TO_WHOEVER_WAITS
-  correlation = open != nullptr && open->wait != nullptr ? open->wait->correlation : correlation;
+  return open->wait;
 #endif
-  return open != nullptr && open->wait != nullptr && open->wait->correlation == correlation;
+  Wait* wait = open->wait;
+  while (wait != nullptr && wait->correlation != correlation) wait = wait->next;
+  return wait;
+}
+
+bool Worker::end_wait(SuspendedTurn& open, Wait& wait) {
+  Wait** at = &open.wait;
+  while (*at != &wait) at = &(*at)->next;
+  *at = wait.next;
+  return open.wait == nullptr;
 }
 
 void Worker::resume(SuspendedTurn& open, std::coroutine_handle<> handle) {

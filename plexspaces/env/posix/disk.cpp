@@ -35,12 +35,12 @@ std::unexpected<Error> system_error(std::string_view action, const std::string& 
       return fail(
           Code::kResourceExhausted,
           fmt::format("{} '{}': {}; free space, or entries for files (df -i), on that disk", action, path, what),
-          "PLX-ENV-0001", Retry::kBackoff);
+          "PLX-ENV-0001", Error::Retry::kBackoff);
     case EMFILE:
     case ENFILE:
       return fail(Code::kResourceExhausted,
                   fmt::format("{} '{}': {}; allow this process more open files (ulimit -n)", action, path, what),
-                  "PLX-ENV-0008", Retry::kBackoff);
+                  "PLX-ENV-0008", Error::Retry::kBackoff);
     case ENOENT:
       return fail(Code::kNotFound, fmt::format("{} '{}': {}", action, path, what), "PLX-ENV-0002");
     case EACCES:

@@ -35,7 +35,7 @@ Status tcp_exchange(const std::string& address, std::uint16_t port, std::string_
   Descriptor socket(::socket(endpoint.protocol().family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
   if (!socket)
     return fail(Code::kUnavailable, fmt::format("cannot open a socket to {}:{} ({})", address, port, reason()),
-                "PLX-ENV-0111", Retry::kBackoff);
+                "PLX-ENV-0111", Error::Retry::kBackoff);
   auto microseconds =
       std::max<std::int64_t>(1, std::chrono::ceil<std::chrono::microseconds>(silence_max).count());  // 0 is never
   timeval silence{.tv_sec = static_cast<time_t>(microseconds / 1'000'000),
@@ -44,13 +44,13 @@ Status tcp_exchange(const std::string& address, std::uint16_t port, std::string_
     ::setsockopt(socket.get(), SOL_SOCKET, option, &silence, sizeof silence);
   if (::connect(socket.get(), endpoint.data(), static_cast<socklen_t>(endpoint.size())) != 0)
     return fail(Code::kUnavailable, fmt::format("nobody answers at {}:{} ({})", address, port, reason()),
-                "PLX-ENV-0111", Retry::kBackoff);
+                "PLX-ENV-0111", Error::Retry::kBackoff);
 
   auto broken = [&] {
     return fail(Code::kUnknown,
                 fmt::format("no complete answer from {}:{} ({}): the request may have been carried out", address, port,
                             reason()),
-                "PLX-ENV-0112", Retry::kSame);
+                "PLX-ENV-0112", Error::Retry::kSame);
   };
   while (!request.empty()) {
     ssize_t sent = ::send(socket.get(), request.data(), request.size(), MSG_NOSIGNAL);

@@ -38,7 +38,7 @@ std::unexpected<Error> listen_error(const std::string& address, std::uint16_t po
     return fail(Code::kInvalidArgument, fmt::format("this machine has no address {}: choose one of its own", address),
                 "PLX-ENV-0103");
   return fail(Code::kUnavailable, fmt::format("cannot listen on {}: {}", where, error.message()), "PLX-ENV-0104",
-              Retry::kBackoff);
+              Error::Retry::kBackoff);
 }
 
 }  // namespace

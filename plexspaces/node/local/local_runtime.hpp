@@ -13,7 +13,7 @@ namespace plexspaces {
 
 struct LocalRuntimeOptions {
   env::PosixExecutorOptions executor;
-  RuntimeOptions runtime;
+  RuntimeOptions runtime{};
 };
 
 /// Plain actors on real threads, for as long as it lives: no store, no network, no registered types.

@@ -84,7 +84,7 @@ TEST(LocalRuntimeDeathTest, AHandlerMayEndTheProcessOfAStaticRuntime) {
       {
         static LocalRuntime runtime({.executor = {.workers = 2}});
         auto leaver = runtime.spawn<Leaver>("leaver").value();
-        static_cast<void>(leaver.tell(Leave{}));
+        leaver.tell(Leave{});
         std::promise<void>().get_future().wait();
       },
       testing::ExitedWithCode(7), "");

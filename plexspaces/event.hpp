@@ -1,0 +1,4 @@
+// Event managers: GenEvent.
+#pragma once
+
+#include "plexspaces/behavior/gen_event.hpp"

@@ -1,0 +1,4 @@
+// State machines: GenFsm.
+#pragma once
+
+#include "plexspaces/behavior/gen_fsm.hpp"

@@ -1,0 +1,4 @@
+// Plain actors without a node: LocalRuntime.
+#pragma once
+
+#include "plexspaces/node/local/local_runtime.hpp"

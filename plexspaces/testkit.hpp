@@ -1,0 +1,4 @@
+// Tests of actors: TestRuntime, Probe, Harness, simulate().
+#pragma once
+
+#include "plexspaces/testkit/testkit.hpp"

@@ -1,0 +1,21 @@
+// A message to an actor that does not handle it.
+// expect: kHandles<Go>
+// expect: this actor does not handle this message
+#include "plexspaces/plexspaces.hpp"
+
+using namespace plexspaces;
+using namespace std::chrono_literals;
+
+struct Get {
+  using Reply = int;
+};
+PLX_MESSAGE(Get);
+struct Go {};
+PLX_MESSAGE(Go);
+
+class Counter : public GenServer<Counter, Get> {
+ public:
+  int handle(const Get&, Context&) const { return 0; }
+};
+
+void go(ActorRef<Counter> counter) { counter.tell(Go{}); }
