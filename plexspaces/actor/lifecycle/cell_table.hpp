@@ -21,7 +21,11 @@ class CellTable {
   CellTable(const CellTable&) = delete;
   ~CellTable();
 
+#ifdef PLX_EXPLORE
+  static constexpr std::size_t kChunkBits = 8;  // its cells are large, and few are used
+#else
   static constexpr std::size_t kChunkBits = 12;
+#endif
   static constexpr std::size_t kChunkCells = std::size_t{1} << kChunkBits;  // allocated together
   static constexpr std::size_t kBatchCells = 256;                           // handed over together
 

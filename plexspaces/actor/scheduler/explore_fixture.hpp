@@ -215,9 +215,12 @@ class Atomic {
  private:
   struct Store {
     T value;
-    std::size_t thread;
-    std::uint32_t time;  // of that thread
-    Clock released;      // what an acquire of it makes visible
+    Clock released;  // what an acquire of it makes visible
+  };
+  // That the thread knows the value `index` of the modification order, from `time` of its clock on.
+  struct Seen {
+    std::uint32_t time;
+    std::size_t index;
   };
 
   T newest() const { return history_.empty() ? value_ : history_.back().value; }
@@ -237,36 +240,47 @@ class Atomic {
            order == std::memory_order_seq_cst;
   }
 
+  // What a thread has read or written before, it and all that follows from that see no older value any more.
   std::size_t oldest_visible(Exploration& run) const {
     const Clock& clock = run.clock();
-    std::size_t first = seen_[run.thread()] > dropped_ ? seen_[run.thread()] - dropped_ : 0;
-    for (std::size_t i = history_.size(); i-- > first;)
-      if (clock.times[history_[i].thread] >= history_[i].time) return i;
-    return first;
+    std::size_t first = dropped_;
+    for (std::size_t thread = 0; thread < kThreadsMax; ++thread) {
+      for (std::size_t i = seen_[thread].size(); i-- > 0;) {
+        if (clock.times[thread] < seen_[thread][i].time) continue;
+        first = std::max(first, seen_[thread][i].index);
+        break;
+      }
+    }
+    return first - dropped_;
   }
   T see(Exploration& run, std::size_t at, std::memory_order order) const {
-    seen_[run.thread()] = std::max(seen_[run.thread()], dropped_ + at);
+    note(run, dropped_ + at);
     if (acquires(order)) run.clock().join(history_[at].released);
     return history_[at].value;
+  }
+  void note(Exploration& run, std::size_t index) const {
+    std::vector<Seen>& seen = seen_[run.thread()];
+    if (seen.empty() || index > seen.back().index)
+      seen.push_back({++run.clock().times[run.thread()], index});
   }
   void push(T value, std::memory_order order, const Clock& sequence) {
     Exploration* run = exploring();
     if (run == nullptr) {
       dropped_ += history_.size();
       history_.clear();
+      for (std::vector<Seen>& seen : seen_) seen.clear();
       value_ = value;
       return;
     }
-    if (history_.empty()) history_.push_back({value_, Exploration::kMain, 0, {}});
-    std::size_t thread = run->thread();
-    Store store{value, thread, ++run->clock().times[thread], sequence};
+    if (history_.empty()) history_.push_back({value_, {}});
+    note(*run, dropped_ + history_.size());
+    Store store{value, sequence};
     if (releases(order)) store.released.join(run->clock());
     history_.push_back(store);
     if (history_.size() > kHistoryMax) {
       history_.erase(history_.begin());
       ++dropped_;
     }
-    seen_[thread] = dropped_ + history_.size() - 1;
   }
   void replace(T value, std::memory_order order) {
     Clock sequence;
@@ -287,7 +301,7 @@ class Atomic {
   T value_;                     // before the history, and between runs
   std::vector<Store> history_;  // in modification order
   std::size_t dropped_ = 0;     // before these
-  mutable std::array<std::size_t, kThreadsMax> seen_{};
+  mutable std::array<std::vector<Seen>, kThreadsMax> seen_;
 };
 
 class Mutex {

@@ -228,7 +228,8 @@ TEST(ExploreTest, WhileTheOldestAreDroppedTheOthersKeepTheirOrderAndNoWakeUpIsLo
     EXPECT_EQ(ledger.wrong, "") << "PLX_SEED=" << seed;
     std::uint64_t lost = runtime.stats().dead(DeadLetterReason::kDroppedOldest);
     dropped += lost;
-    ASSERT_EQ(ledger.handled + lost, 11u) << "PLX_SEED=" << seed;
+    ASSERT_EQ(ledger.handled + lost, 11u)
+        << "PLX_SEED=" << seed << ", waiting: " << runtime.mailbox_size(receiver.id()).messages;
     EXPECT_EQ(runtime.mailbox_size(receiver.id()).messages, 0u);
   }
   EXPECT_GT(dropped, kRuns);
