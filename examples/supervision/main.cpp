@@ -1,4 +1,4 @@
-// A shop whose parts break down, and are there again: `supervision [ORDERS]` (README.md).
+// Every strategy in a small tree, then a shop whose parts break down, and are there again: `supervision [ORDERS]`.
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
@@ -14,6 +14,8 @@
 #include "plexspaces/node/local/local_runtime.hpp"
 #include "plexspaces/supervision/application.hpp"
 #include "plexspaces/supervision/tree_view.hpp"
+
+#include "strategies.hpp"
 
 namespace {
 
@@ -173,6 +175,7 @@ int main(int argc, char** argv) {
     fmt::print(stderr, "usage: supervision [ORDERS], 1 to 100000\n");
     return 2;
   }
+  wrong += check_strategies();
   Witness witness;
   LocalRuntime local;
   Runtime& runtime = local.runtime();
@@ -200,7 +203,7 @@ int main(int argc, char** argv) {
   expect(shipping.restarts == 0, "the department bears that itself");
 
   // The printer is out of order for longer than its supervisor has patience: the shop starts the whole department anew.
-  static_cast<void>(runtime.find<Labels>("labels").value().tell(FailFromNowOn{}));
+  runtime.find<Labels>("labels").value().tell(FailFromNowOn{});
   auto label = ask_until_answered<Courier>(runtime, root, "courier", Deliver{orders});
   expect(label == fmt::format("parcel {}", orders), "a parcel after the escalation");
   TreeView after = view_tree(root, 10s).value();

@@ -1,9 +1,12 @@
-// Timers: exact in virtual time, late by little in real time: `timers [TIMERS]` (README.md).
+// Three timers of a service: exact in virtual time, on real threads, and when it is stopped: `timers [ACTORS]`.
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdlib>
-#include <future>
+#include <latch>
+#include <map>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
@@ -19,139 +22,287 @@ namespace {
 
 using namespace plexspaces;
 
-constexpr Duration kPeriod = 100ms;
-constexpr Duration kResolution = Duration(1 << 20);  // of timers
-constexpr Duration kLatenessMax = 1s;                // in real time, on a machine that does other things too
-constexpr Duration kSpread = 500ms;                  // the real timers are due within so much
+constexpr std::int64_t kResolutionNs = 1 << 20;  // of timers
+constexpr Duration kHeartbeat = 2s, kCleanup = 5s, kPoll = 500ms;
+constexpr Duration kObserved = 8s;
+constexpr Duration kRealBound = 50ms;    // of the lateness on real threads: printed, not judged
+constexpr int kSpeedUp = 10;             // of the run on real threads
+constexpr std::size_t kStopped = 2'000;  // actors that are stopped while their timers fire
+constexpr Duration kStopSpread = 20ms;   // over which those timers are due
 
-/// Due at `due_ns` of the runtime's clock.
-struct Ring {
-  std::int64_t due_ns = 0;
+struct RegisterTimers {
+  std::int32_t faster = 1;  // each time divided by this
 };
-PLX_MESSAGE(Ring, (1, due_ns));
-
-struct Tick {};
-PLX_MESSAGE(Tick);
-
-struct Cancel {
-  using Reply = bool;  // whether the timer was still to come
+struct Heartbeat {};
+struct Cleanup {};
+struct Poll {};
+struct CancelTimer {
+  std::string name;
 };
-PLX_MESSAGE(Cancel);
+PLX_MESSAGE(RegisterTimers, (1, faster));
+PLX_MESSAGE(Heartbeat);
+PLX_MESSAGE(Cleanup);
+PLX_MESSAGE(Poll);
+PLX_MESSAGE(CancelTimer, (1, name));
 
-struct TickReport {
-  std::uint64_t ticks = 0;
-  std::uint64_t early = 0;
-  std::int64_t latest_ns = 0;  // the largest lateness of a tick
+struct TimerTick {
+  std::string timer;
+  std::int64_t at_ns = 0;    // since the timers were registered
+  std::int64_t late_ns = 0;  // after its time; less than zero: before
 };
-PLX_MESSAGE(TickReport, (1, ticks), (2, early), (3, latest_ns));
-
+PLX_MESSAGE(TimerTick, (1, timer), (2, at_ns), (3, late_ns));
+struct Ticks {
+  std::vector<TimerTick> ticks;
+};
+PLX_MESSAGE(Ticks, (1, ticks));
 struct GetTicks {
-  using Reply = TickReport;
+  using Reply = Ticks;
 };
+struct Observe {  // answered when the time of observation is over
+  using Reply = Ticks;
+};
+struct ObservationOver {};
 PLX_MESSAGE(GetTicks);
+PLX_MESSAGE(Observe);
+PLX_MESSAGE(ObservationOver);
 
-/// Ticks once a period until it is told to cancel.
-class Metronome : public GenServer<Metronome, Tick, Cancel, GetTicks> {
+/// A service that has a heartbeat, cleans up once, and polls; it registers its timers when it is asked to.
+class Service : public GenServer<Service, RegisterTimers, Heartbeat, Cleanup, Poll, CancelTimer, GetTicks, Observe,
+                                 ObservationOver> {
  public:
-  Status on_start(Context& ctx) override {
+  Status handle(const RegisterTimers& m, Context& ctx) {
     start_ = ctx.now();
-    PLX_TRY(timer, ctx.send_every<Metronome>(kPeriod, Tick{}));
-    timer_ = timer;
+    end_ = start_ + kObserved / m.faster;
+    PLX_TRY(heartbeat, ctx.send_every<Service>(kHeartbeat / m.faster, Heartbeat{}));
+    PLX_TRY(cleanup, ctx.send_after<Service>(kCleanup / m.faster, Cleanup{}));
+    PLX_TRY(poll, ctx.send_every<Service>(kPoll / m.faster, Poll{}));
+    timers_ = {{"heartbeat", {heartbeat, kHeartbeat / m.faster}},
+               {"cleanup", {cleanup, kCleanup / m.faster}},
+               {"poll", {poll, kPoll / m.faster}}};
     return {};
   }
 
-  void handle(const Tick&, Context& ctx) {
-    ++report_.ticks;
-    Duration lateness = ctx.now() - (start_ + static_cast<Duration::rep>(report_.ticks) * kPeriod);
-    if (lateness < Duration()) ++report_.early;
-    report_.latest_ns = std::max<std::int64_t>(report_.latest_ns, lateness.count());
-  }
+  void handle(const Heartbeat&, Context& ctx) { note("heartbeat", ctx); }
+  void handle(const Cleanup&, Context& ctx) { note("cleanup", ctx); }
+  void handle(const Poll&, Context& ctx) { note("poll", ctx); }
 
-  bool handle(const Cancel&, Context& ctx) { return ctx.cancel(timer_); }
-  TickReport handle(const GetTicks&, Context&) const { return report_; }
-
- private:
-  TimePoint start_;
-  TimerRef timer_;
-  TickReport report_;
-};
-
-/// By how much each timer rang too late; less than zero: too early.
-using Lateness = std::vector<Duration>;
-
-/// Arms `timers` timers at once, due at times spread over kSpread.
-class Alarms : public GenServer<Alarms, Ring> {
- public:
-  Alarms(std::uint64_t timers, std::promise<Lateness>* done) : timers_(timers), done_(done) {}
-
-  Status on_start(Context& ctx) override {
-    for (std::uint64_t i = 0; i < timers_; ++i) {
-      // 7919 is prime: the timers are not armed in the order in which they ring.
-      Duration after = kSpread * static_cast<Duration::rep>(i * 7919 % timers_) / static_cast<Duration::rep>(timers_);
-      PLX_TRY_STATUS(ctx.send_after<Alarms>(after, Ring{(ctx.now() + after).time_since_epoch().count()}));
-    }
+  /// @error kNotFound: no timer of that name, or it is over.
+  Status handle(const CancelTimer& m, Context& ctx) {
+    auto timer = timers_.find(m.name);
+    if (timer == timers_.end() || !ctx.cancel(timer->second.ref))
+      return fail(Code::kNotFound, fmt::format("no timer '{}' runs", m.name));
+    timers_.erase(timer);
     return {};
   }
 
-  void handle(const Ring& ring, Context& ctx) {
-    lateness_.push_back(ctx.now() - TimePoint(Duration(ring.due_ns)));
-    if (lateness_.size() == timers_) done_->set_value(std::move(lateness_));
+  Ticks handle(const GetTicks&, Context&) const { return {ticks_}; }
+
+  NoReply handle(const Observe&, Context& ctx) {
+    observer_ = ctx.defer<Observe>();
+    if (auto timer = ctx.send_after<Service>(end_ - ctx.now(), ObservationOver{}); !timer)
+      observer_.reply(std::unexpected(timer.error()));
+    return {};
   }
+  void handle(const ObservationOver&, Context&) { observer_.reply(Ticks{ticks_}); }
 
  private:
-  std::uint64_t timers_;
-  std::promise<Lateness>* done_;
-  Lateness lateness_;
+  struct Running {
+    TimerRef ref;
+    Duration period;
+  };
+
+  // A tick that was due while another was queued is skipped, so the number of periods is read off the clock.
+  void note(std::string name, Context& ctx) {
+    Duration at = ctx.now() - start_;
+    Duration period = timers_.at(name).period;
+    Duration due = std::max<Duration>(at / period * period, period);
+    ticks_.push_back({std::move(name), at.count(), (at - due).count()});
+  }
+
+  TimePoint start_, end_;
+  ReplyTo<Observe> observer_;
+  std::map<std::string, Running> timers_;
+  std::vector<TimerTick> ticks_;
 };
 
 bool check(std::string_view what, auto value, auto low, auto high) {
   bool right = value >= low && value <= high;
-  fmt::print("{:<46} {:>12}   {} [{}, {}]\n", what, value, right ? "in" : "NOT IN", low, high);
+  fmt::print("{:<46} {:>9}   {} [{}, {}]\n", what, value, right ? "in" : "NOT IN", low, high);
   return right;
 }
+bool equals(std::string_view what, auto value, decltype(value) wanted) { return check(what, value, wanted, wanted); }
 
-/// An hour of ticks, each exact. Takes milliseconds.
-bool virtual_hour() {
-  testkit::TestRuntime world;
-  auto metronome = world.spawn<Metronome>("").value();
-  world.advance(1h).value();
-  TickReport report = world.ask(metronome, GetTicks{}, 1s).value();
-  bool right = check("ticks in a virtual hour", report.ticks, 36'000u, 36'000u);
-  right &= check("of them too early", report.early, 0u, 0u);
-  right &= check("latest, ns", report.latest_ns, 0, kResolution.count());
-
-  bool was_armed = world.ask(metronome, Cancel{}, 1s).value();
-  world.advance(1h).value();
-  TickReport after = world.ask(metronome, GetTicks{}, 1s).value();
-  right &= check("cancelled", was_armed ? 1 : 0, 1, 1);
-  return right & check("ticks in the hour after", after.ticks - report.ticks, 0u, 0u);
+std::size_t count(const std::vector<TimerTick>& ticks, std::string_view timer) {
+  return static_cast<std::size_t>(std::ranges::count(ticks, timer, &TimerTick::timer));
 }
 
-/// The same timers on real threads.
-bool real_second(std::uint64_t timers) {
-  std::promise<Lateness> done;
-  LocalRuntime runtime;
-  runtime.spawn<Alarms>("", timers, &done).value();
-  Lateness lateness = done.get_future().get();
-  runtime.stop();
+bool counts(std::string_view when, const std::vector<TimerTick>& ticks, std::size_t heartbeats, std::size_t cleanups,
+            std::size_t polls) {
+  bool right = equals(fmt::format("heartbeats {}", when), count(ticks, "heartbeat"), heartbeats);
+  right &= equals(fmt::format("cleanups {}", when), count(ticks, "cleanup"), cleanups);
+  return right & equals(fmt::format("polls {}", when), count(ticks, "poll"), polls);
+}
 
-  std::ranges::sort(lateness);
-  auto microseconds = [](Duration time) { return std::chrono::duration_cast<std::chrono::microseconds>(time).count(); };
-  fmt::print("real lateness, us: median {}, 99% {}\n", microseconds(lateness[lateness.size() / 2]),
-             microseconds(lateness[lateness.size() * 99 / 100]));
-  bool right = check("real timers", lateness.size(), timers, timers);
-  right &= check("earliest, ns after its time", lateness.front().count(), 0, Duration(kLatenessMax).count());
-  return right & check("latest, us after its time", microseconds(lateness.back()), 0, microseconds(kLatenessMax));
+/// One line for each second: what has come in it.
+void print_time_line(const std::vector<TimerTick>& ticks) {
+  for (std::int64_t second = 0; second < 8; ++second) {
+    std::string line;
+    for (const TimerTick& tick : ticks)
+      if ((tick.at_ns - kResolutionNs) / 1'000'000'000 == second)
+        line += fmt::format("  {} at {:.3f}", tick.timer, static_cast<double>(tick.at_ns) / 1e9);
+    fmt::print("  ({}, {}] s{}\n", second, second + 1, line);
+  }
+}
+
+/// Eight seconds of virtual time, then a cancelled timer, an unknown one, and the end of the actor.
+bool virtual_seconds() {
+  testkit::TestRuntime world;
+  auto service = world.spawn<Service>("service").value();
+  world.ask(service, RegisterTimers{}, 1s).value();
+  TimePoint start = world.now();
+  world.advance_to(start + 8s).value();
+  std::vector<TimerTick> ticks = world.ask(service, GetTicks{}, 1s).value().ticks;
+  fmt::print("time line\n");
+  print_time_line(ticks);
+  bool right = counts("in 8 s", ticks, 4, 1, 16);
+  auto [earliest, latest] = std::ranges::minmax(ticks, {}, &TimerTick::late_ns);
+  right &= check("earliest, ns after its time", earliest.late_ns, std::int64_t{0}, kResolutionNs);
+  right &= check("latest, ns after its time", latest.late_ns, std::int64_t{0}, kResolutionNs);
+
+  right &= equals("cancel of poll accepted", world.ask(service, CancelTimer{"poll"}, 1s).has_value(), true);
+  Status unknown = world.ask(service, CancelTimer{"pool"}, 1s);
+  right &= equals("cancel of a timer that never was: NOT_FOUND", unknown.error().code() == Code::kNotFound, true);
+  Status over = world.ask(service, CancelTimer{"cleanup"}, 1s);
+  right &= equals("cancel of one that is over: NOT_FOUND", over.error().code() == Code::kNotFound, true);
+  world.advance_to(start + 16s).value();
+  right &= counts("in 16 s", world.ask(service, GetTicks{}, 1s).value().ticks, 8, 1, 16);
+
+  // Timers are its actor's: they end with it, and one of the same name begins without any.
+  world.runtime().stop(service.id());
+  world.run_until_idle().value();
+  auto again = world.spawn<Service>("service").value();
+  world.advance(8s).value();
+  right &= equals("ticks of its successor", world.ask(again, GetTicks{}, 1s).value().ticks.size(), std::size_t{0});
+  return right & equals("ticks for a stopped actor", world.dead_letters().size(), std::size_t{0});
+}
+
+/// The same timers of many actors on real threads, ten times as fast.
+bool real_seconds(std::uint64_t actors) {
+  LocalRuntime runtime;
+  std::vector<ActorRef<Service>> services;
+  for (std::uint64_t i = 0; i < actors; ++i) services.push_back(runtime.spawn<Service>("").value());
+  for (auto& service : services) service.tell(RegisterTimers{kSpeedUp});
+
+  std::vector<std::int64_t> late;
+  std::uint64_t early = 0, wrong = 0;
+  for (auto& service : services) {
+    std::vector<TimerTick> ticks = service.ask(Observe{}, 60s).value().ticks;
+    auto due_later = [](const TimerTick& tick) { return tick.at_ns - tick.late_ns > (kObserved / kSpeedUp).count(); };
+    std::erase_if(ticks, due_later);  // on a machine that is late with the end of the observation
+    wrong += count(ticks, "heartbeat") > 4 || count(ticks, "cleanup") != 1 || count(ticks, "poll") > 16;
+    for (const TimerTick& tick : ticks) {
+      early += tick.late_ns < 0;
+      late.push_back(tick.late_ns);
+    }
+  }
+  runtime.stop();
+  if (late.empty()) return check("real ticks", late.size(), std::size_t{1}, late.max_size());
+  std::ranges::sort(late);
+  auto us = [](std::int64_t ns) { return ns / 1'000; };
+  fmt::print("lateness of {} real ticks, us: min {}, median {}, max {}; bound {}: {}\n", late.size(), us(late.front()),
+             us(late[late.size() / 2]), us(late.back()), us(kRealBound.count()),
+             late.back() <= kRealBound.count() ? "kept" : "not kept on this machine now");
+  bool right = equals("real ticks before their time", early, 0);
+  return right & equals("actors with a tick too many, or no cleanup", wrong, 0);
+}
+
+struct Shot {};
+PLX_MESSAGE(Shot);
+
+/// What an actor that is stopped while its timer fires leaves behind.
+struct Trace {
+  std::atomic<int> shots{0}, stops{0}, shots_after_stop{0};
+};
+
+class Target;
+
+/// Stops a target when a timer of its own fires, due at the same time as the target's.
+class Stopper : public GenServer<Stopper, Shot> {
+ public:
+  Stopper(ActorRef<Target> target, Duration after) : target_(target), after_(after) {}
+  Status on_start(Context& ctx) override {
+    PLX_TRY_STATUS(ctx.send_after<Stopper>(after_, Shot{}));
+    return {};
+  }
+  Status handle(const Shot&, Context& ctx) { return ctx.exit(target_, ExitReason::shutdown()); }
+
+ private:
+  ActorRef<Target> target_;
+  Duration after_;
+};
+
+/// Has one timer, and somebody who stops it two ticks before that, together with it, or two ticks after it.
+class Target : public GenServer<Target, Shot> {
+ public:
+  Target(Trace* trace, Duration after, int ticks_between, std::latch* ended)
+      : trace_(*trace), after_(after), ticks_between_(ticks_between), ended_(*ended) {}
+  Status on_start(Context& ctx) override {
+    PLX_TRY_STATUS(ctx.send_after<Target>(after_, Shot{}));
+    PLX_TRY_STATUS(ctx.spawn<Stopper>(ctx.self<Target>(), after_ + ticks_between_ * Duration(kResolutionNs)));
+    return {};
+  }
+  void handle(const Shot&, Context&) {
+    ++trace_.shots;
+    if (trace_.stops > 0) ++trace_.shots_after_stop;
+  }
+  Task<> on_stop(Context&, const ExitReason&) override {
+    ++trace_.stops;
+    ended_.count_down();
+    co_return;
+  }
+
+ private:
+  Trace& trace_;
+  Duration after_;
+  int ticks_between_;
+  std::latch& ended_;
+};
+
+/// Actors are stopped at the moment at which their timers fire: a tick comes before the end, once, or not at all.
+bool stops_as_timers_fire() {
+  std::vector<Trace> traces(kStopped);
+  std::latch ended(kStopped);
+  {
+    LocalRuntime runtime;
+    for (std::size_t i = 0; i < kStopped; ++i) {
+      Duration after = kStopSpread * static_cast<int>(i) / static_cast<int>(kStopped);
+      runtime.spawn<Target>("", &traces[i], after, static_cast<int>(i % 3) * 2 - 2, &ended).value();
+    }
+    ended.wait();
+  }
+  int fired = 0, twice = 0, after = 0, stops = 0;
+  for (const Trace& trace : traces) {
+    fired += trace.shots;
+    twice += trace.shots > 1;
+    after += trace.shots_after_stop;
+    stops += trace.stops;
+  }
+  fmt::print("{} actors stopped, {} of their timers fired before\n", stops, fired);
+  bool right = equals("actors stopped once", stops, static_cast<int>(kStopped));
+  right &= equals("ticks delivered twice", twice, 0);
+  return right & equals("ticks that reached a stopped actor", after, 0);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  std::uint64_t timers = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 10'000;
-  if (timers == 0) {
-    fmt::print(stderr, "usage: timers [TIMERS], at least one\n");
+  std::uint64_t actors = argc > 1 ? std::strtoull(argv[1], nullptr, 10) : 100;
+  if (actors < 1 || actors > 100'000) {
+    fmt::print(stderr, "usage: timers [ACTORS], 1 to 100000\n");
     return 2;
   }
-  bool right = virtual_hour();
-  return real_second(timers) && right ? 0 : 1;
+  bool right = virtual_seconds();
+  right &= real_seconds(actors);
+  right &= stops_as_timers_fire();
+  return right ? 0 : 1;
 }
