@@ -16,7 +16,7 @@ demo: ## build and run the flights job: 20,000 real flights through durable acto
 	@$(SETUP)
 	@tools/demo
 
-test: ## everything that must pass: lint, all tests under sanitizers, planted bugs, demo, kill loop
+test: ## everything that must pass: lint, all tests under sanitizers, a hostile machine, planted bugs, demo, kill loop
 	@$(SETUP)
 	@tools/test
 

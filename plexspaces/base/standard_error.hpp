@@ -9,7 +9,7 @@ namespace plexspaces {
 
 /// Writes `line` and a newline to standard error. Never waits: while a pipe is full because nobody reads it, or a
 /// terminal is stopped, lines are dropped and counted, and the next line that goes out stands behind one that says how
-/// many are missing. The buffer is the pipe's own (64 KiB unless changed), so what was written outlives a crash.
+/// many are missing. The buffer is the pipe's own (64 KiB unless changed), so a line that was written outlives a crash.
 /// A reader that is gone drops all, without SIGPIPE. Threads: any. It may still wait when another process fills the
 /// same pipe in the same instant.
 void write_log_line(std::string_view line);

@@ -20,8 +20,8 @@ namespace plexspaces::env {
 
 namespace {
 
-// What a node stores is for its user alone, whatever the umask: with 000, as in some containers, everybody could
-// exchange the files.
+// The files of a node are its user's alone, whatever the umask: with 000, as in some containers, everybody could
+// exchange them.
 constexpr mode_t kFileMode = 0600;
 constexpr mode_t kDirectoryMode = 0700;
 
