@@ -298,6 +298,19 @@ TEST(StoreCrashTest, AfterAFailedWriteNothingIsAckedAndReopeningKeepsWhatWas_INV
   }
 }
 
+TEST(StoreCrashTest, ACrashAtEachOperationOfTheFirstOpeningLeavesADirectoryThatOpens) {
+  constexpr std::uint64_t kOperations = 40;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    for (std::uint64_t at = 1; at <= kOperations; ++at) {
+      CrashRun run(seed);
+      run.disk().die_at(at);
+      (void)run.open();
+      run.disk().crash();
+      ASSERT_TRUE(run.holds_a_prefix_with_all_acked()) << "seed " << seed << ", operation " << at;
+    }
+  }
+}
+
 TEST(StoreCrashTest, ANewDataDirectoryIsThereAfterTheFirstAckedCommit_INV_J1) {
   for (std::uint64_t seed = 1; seed <= 50; ++seed) {
     sim::World world(seed);
