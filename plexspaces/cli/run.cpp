@@ -204,13 +204,12 @@ int run_dev(const std::string& program, node::Config config, const Types& types,
     complain(program, text_of(node.error()));
     return kExitFailed;
   }
+  if (const std::string& note = (*node)->recovery_note(); !note.empty()) complain(program, note);
   auto milliseconds = std::chrono::ceil<std::chrono::milliseconds>(clock.now() - began).count();
   std::string banner =
       fmt::format("PlexSpaces {}  {} ready in {} ms\n  http       {}\n  data       {} (sqlite, synchronous=full)\n",
                   PLX_VERSION, config.node.name, milliseconds, (*node)->http_url(), config.data.directory);
   write_without_waiting(STDOUT_FILENO, banner);
-
-  if (!(*node)->recovery_note().empty()) complain(program, (*node)->recovery_note());
 
   std::string_view signal = signals.wait();
   note(program, fmt::format("{}: stopping", signal));

@@ -254,8 +254,8 @@ int file_write(sqlite3_file* file, const void* from, int amount, sqlite3_int64 o
     std::memcpy(open.page.data(), from, kBodyBytes);
     auto end = trailer({open.page.data(), kBodyBytes}, at, vfs.tie.checkpoint);
     std::memcpy(open.page.data() + kBodyBytes, end.data(), end.size());
-    std::string tie = at == 0 ? vfs.tie.encode() : std::string(WalTie::kBytes, '\0');
-    std::memcpy(open.page.data() + kTieOffset, tie.data(), tie.size());
+    std::memset(open.page.data() + kTieOffset, 0, WalTie::kBytes);
+    if (at == 0) std::ranges::copy(vfs.tie.encode(), open.page.begin() + kTieOffset);
     bytes = std::as_bytes(std::span(open.page));
   }
   if (open.kind == Kind::kWal && at == 0 && bytes.size() == kWalHeaderBytes) {
@@ -574,8 +574,17 @@ Status SqliteVfs::recover() {
     database_is_empty = empty;
     if (!empty) PLX_TRY_STATUS(vfs.check_last_page(*main));
   }
-  // A journal is there only while the database is being created; SQLite would undo by it what was written since.
-  if (journal_exists && (vfs.tie != WalTie{} || wal_exists))
+  std::unique_ptr<env::File> wal;
+  std::uint64_t wal_bytes = 0;
+  if (wal_exists) {
+    PLX_TRY(file, vfs.disk.open(paths.wal, env::Disk::Open::kExisting));
+    wal = std::move(file);
+    PLX_TRY(size, wal->size());
+    wal_bytes = size;
+  }
+  // A journal is there only while the database is being created; SQLite would undo by it what was written since. A
+  // crash may bring it back when the log has its name, but nothing in it.
+  if (journal_exists && (vfs.tie != WalTie{} || wal_bytes > 0))
     return different_moments(fmt::format("'{}' is older than the files beside it", journal));
   // Even when nothing was made now: an earlier process may have failed to make the names durable.
   PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(paths.wal)));
@@ -585,9 +594,7 @@ Status SqliteVfs::recover() {
                 fmt::format("'{}' is missing: restore all files of the data directory from one backup", paths.wal),
                 "PLX-STO-0030");
   }
-  PLX_TRY(wal, vfs.disk.open(paths.wal, env::Disk::Open::kExisting));
   // SQLite would take an empty database for a new one, and throw the log away.
-  PLX_TRY(wal_bytes, wal->size());
   if (database_is_empty && wal_bytes > kWalHeaderBytes)
     return fail(
         Code::kDataLoss,

@@ -188,6 +188,51 @@ TEST_P(StoreContractTest, PreconditionsOnTheStateSpeakOfTheStateNotTheSequence) 
   EXPECT_EQ(load("a").value, "");
 }
 
+TEST_P(StoreContractTest, TheRowOfAnActorTellsItsLastCommitHoweverItChanged) {
+  auto expect_last = [&](std::uint64_t sequence, std::uint64_t epoch, std::uint64_t id, const char* how) {
+    auto row = load("a");
+    EXPECT_EQ(row.sequence, sequence) << how;
+    EXPECT_EQ(row.epoch, epoch) << how;
+    EXPECT_EQ(row.commit_id, id) << how;
+  };
+  expect_last(0, 0, 0, "an actor without commits");
+  std::uint64_t first = store_->epoch(0);
+  Commit change = state("a", 0, "one");
+  change.id = 70;
+  EXPECT_EQ(commit(change), kDone);
+  change.id = 71;
+  EXPECT_EQ(commit(change), kConflict);
+  expect_last(1, first, 70, "a refused commit leaves no trace");
+  Commit bare{.epoch = first, .actor = actor("a"), .expected_sequence = 1, .id = ~std::uint64_t{0}};
+  EXPECT_EQ(commit(bare), kDone);
+  expect_last(2, first, ~std::uint64_t{0}, "a commit that leaves the state");
+  reopen();
+  expect_last(2, first, ~std::uint64_t{0}, "after opening again");
+  Commit erase{.epoch = store_->epoch(0), .actor = actor("a"), .expected_sequence = 2, .id = 72};
+  with(erase, Table::kActor, actor_row(actor("a")), std::nullopt);
+  EXPECT_EQ(commit(erase), kDone);
+  for (std::uint64_t i = 0; i < 60; ++i) EXPECT_EQ(commit(state("b", i, std::string(300, 's'))), kDone);
+  expect_last(3, first + 1, 72, "an erased state, whose row may be in the table by now");
+  reopen();
+  expect_last(3, first + 1, 72, "the same after opening again");
+}
+
+TEST(ActorRowTest, AKeyBeginsWithTheShardAndTellsItsActor) {
+  for (const char* name : {"a", "b", "c"}) {
+    ActorKey key = actor(name);
+    std::string row = actor_row(key);
+    EXPECT_EQ(shard_of(row), key.shard());
+    EXPECT_EQ(row.substr(1), key.to_row());
+    EXPECT_EQ(actor_of(row).value(), key);
+    EXPECT_EQ(actor_of(row + std::string("\0more\0of it", 11)).value(), key);
+  }
+  for (std::string_view damaged : {std::string_view(), std::string_view("x"), std::string_view("xt\0n\0type", 9)}) {
+    auto key = actor_of(damaged);
+    ASSERT_FALSE(key.has_value());
+    EXPECT_EQ(key.error().code(), Code::kDataLoss);
+  }
+}
+
 TEST_P(StoreContractTest, AnEarlierEpochIsFencedAfterReopening_INV_A1) {
   Commit stale = state("a", 0, "stale");
   std::uint64_t before = store_->epoch(3);
@@ -313,7 +358,8 @@ rc::Gen<Commit> any_commit() {
     std::string key = *rc::gen::elementOf(std::vector<std::string>{"a", "b", "c", "d"});
     Commit commit{.epoch = *rc::gen::weightedElement<std::uint64_t>({{30, 0}, {1, 1}}),  // added to the real one
                   .actor = actor(key),
-                  .expected_sequence = *rc::gen::weightedElement<std::uint64_t>({{20, 0}, {1, 1}})};
+                  .expected_sequence = *rc::gen::weightedElement<std::uint64_t>({{20, 0}, {1, 1}}),
+                  .id = *rc::gen::inRange<std::uint64_t>(0, 100)};
     int mutations = *rc::gen::inRange(0, 5);
     for (int i = 0; i < mutations; ++i) {
       Mutation mutation;
@@ -363,7 +409,13 @@ TEST(StoreModelTest, RandomProgramsWithReopensAndTinyLimitsMatchTheModel) {
       auto actual = read_all(*sqlite, {"a", "b", "c", "d"});
       RC_ASSERT(actual.has_value());
       RC_ASSERT(*expected == *actual);
-      for (auto& [key, sequence] : sequences) sequence = model->load(actor(key))->sequence;
+      for (auto& [key, sequence] : sequences) {
+        auto row = *model->load(actor(key));
+        auto stored = *sqlite->load(actor(key));
+        RC_ASSERT(stored.epoch == row.epoch);
+        RC_ASSERT(stored.commit_id == row.commit_id);
+        sequence = row.sequence;
+      }
     }
   });
   EXPECT_TRUE(held);

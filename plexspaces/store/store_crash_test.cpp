@@ -170,6 +170,40 @@ TEST(StoreCrashTest, CrashesDuringRecoveryAndAfterItKeepEveryAckedCommit_INV_J1_
   }
 }
 
+TEST(StoreCrashTest, AnUnknownCommitIsResolvedByReadingTheRowOfItsActor) {
+  int done = 0;
+  int lost = 0;
+  for (std::uint64_t at = 1; at <= 400; ++at) {
+    sim::World world(at);
+    sim::SimDisk disk(world);
+    auto store = open_sqlite(disk, world.random, world.clock, "data", kTiny);
+    ASSERT_TRUE(store.has_value());
+    Commit commit;
+    Outcome outcome = kDone;
+    disk.die_at(at);
+    for (std::uint64_t i = 0; i < 100 && outcome == kDone; ++i) {
+      commit = set_state(**store, "a", i, "state " + std::to_string(i) + std::string(800, 's'));
+      commit.id = 1'000 + i;
+      outcome = (*store)->commit(std::span(&commit, 1)).front();
+    }
+    if (outcome == kDone) break;
+    ASSERT_EQ(outcome, kUnknown);
+    store->reset();
+    disk.crash();
+    store = open_sqlite(disk, world.random, world.clock, "data", kTiny);
+    ASSERT_TRUE(store.has_value()) << store.error().to_string();
+    auto row = (*store)->load(actor("a"));
+    ASSERT_TRUE(row.has_value());
+    bool is_done =
+        row->epoch == commit.epoch && row->sequence == commit.expected_sequence + 1 && row->commit_id == commit.id;
+    ASSERT_EQ(is_done, row->value == *commit.mutations[0].value) << "operation " << at;
+    ASSERT_TRUE(is_done || row->sequence == commit.expected_sequence) << "operation " << at;
+    ++(is_done ? done : lost);
+  }
+  EXPECT_GT(done, 0);
+  EXPECT_GT(lost, 0);
+}
+
 // The header of the log is the name of the log that begins; its first frame still has the name of the one before.
 bool log_has_just_begun(const sim::SimDisk& disk) {
   auto wal = disk.contents("data/plexspaces.db-wal");
@@ -261,6 +295,19 @@ TEST(StoreCrashTest, AfterAFailedWriteNothingIsAckedAndReopeningKeepsWhatWas_INV
     run.run(kGroups);
     run.world().random.one_in(2) ? run.disk().kill() : run.disk().crash();
     ASSERT_TRUE(run.holds_a_prefix_with_all_acked()) << "write " << n;
+  }
+}
+
+TEST(StoreCrashTest, ACrashAtEachOperationOfTheFirstOpeningLeavesADirectoryThatOpens) {
+  constexpr std::uint64_t kOperations = 40;
+  for (std::uint64_t seed = 1; seed <= 100; ++seed) {
+    for (std::uint64_t at = 1; at <= kOperations; ++at) {
+      CrashRun run(seed);
+      run.disk().die_at(at);
+      (void)run.open();
+      run.disk().crash();
+      ASSERT_TRUE(run.holds_a_prefix_with_all_acked()) << "seed " << seed << ", operation " << at;
+    }
   }
 }
 

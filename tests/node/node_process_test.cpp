@@ -209,6 +209,25 @@ TEST_F(NodeProcessTest, SigkillLosesNothingThatWasAnswered) {
   }
 }
 
+TEST_F(NodeProcessTest, WhatIsCutOffTheLogAfterACrashIsNamedAndKept) {
+  auto node = start();
+  HttpClient(port_of(*node)).ask("POST", kAdd, R"({"by": 1})");
+  node->send_signal(SIGKILL);
+  node->wait();
+  // As if the machine had lost power while the last page was written.
+  std::filesystem::path wal = data() + "/plexspaces.db-wal";
+  std::fstream file(wal, std::ios::in | std::ios::out | std::ios::binary);
+  file.seekp(-1, std::ios::end);
+  file.put('\x7f');
+  file.close();
+  node = start();
+  port_of(*node);
+  node->send_signal(SIGTERM);
+  EXPECT_EQ(node->wait(), 0);
+  EXPECT_NE(node->errors().find("plexspaces.db-torn-1"), std::string::npos) << node->errors();
+  EXPECT_TRUE(std::filesystem::exists(data() + "/plexspaces.db-torn-1"));
+}
+
 TEST_F(NodeProcessTest, SigtermUnderLoadKeepsWhatWasAcknowledged) {
   auto node = start();
   std::uint16_t port = port_of(*node);
