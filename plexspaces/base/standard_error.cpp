@@ -3,10 +3,12 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <charconv>
 #include <climits>
 #include <mutex>
 #include <string>
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
@@ -22,10 +24,21 @@ std::mutex mutex;
 std::uint64_t dropped_unsaid = 0;
 bool line_is_open = false;  // a part of a line went out, and its end did not
 
+// A terminal that is ready may have room for less than a line, and a write would wait for the rest. A terminal that is
+// opened again is non-blocking for this process alone. @returns -1 for what is no terminal, or cannot be opened.
+int open_terminal_again(int descriptor) {
+  if (::isatty(descriptor) == 0) return -1;
+  char path[32] = "/proc/self/fd/";
+  std::to_chars(path + std::string_view(path).size(), path + sizeof path - 1, descriptor);
+  return ::open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
 }  // namespace
 
 std::size_t write_without_waiting(int descriptor, std::string_view text) {
   const int error_before = errno;
+  const int terminal = open_terminal_again(descriptor);
+  if (terminal >= 0) descriptor = terminal;
   std::size_t done = 0;
   while (done < text.size()) {
     pollfd state{.fd = descriptor, .events = POLLOUT, .revents = 0};
@@ -39,6 +52,7 @@ std::size_t write_without_waiting(int descriptor, std::string_view text) {
     if (put <= 0) break;
     done += static_cast<std::size_t>(put);
   }
+  if (terminal >= 0) ::close(terminal);
   errno = error_before;
   return done;
 }

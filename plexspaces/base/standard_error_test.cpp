@@ -1,11 +1,13 @@
 #include "plexspaces/base/standard_error.hpp"
 
 #include <array>
+#include <cstdlib>
 #include <string>
 
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <termios.h>
 #include <unistd.h>
 
 namespace plexspaces {
@@ -77,6 +79,26 @@ TEST_F(StandardErrorTest, ALineLongerThanThePipeIsCutAndTheNextStandsOnItsOwn) {
   EXPECT_THAT(read(), EndsWith("xxx"));
   write_log_line("next");
   EXPECT_EQ(read(), "\n(1 log lines are missing here: nobody read standard error)\nnext\n");
+}
+
+TEST_F(StandardErrorTest, ATerminalThatIsStoppedOrThatNobodyReadsHoldsUpNothing) {
+  const int terminal = ::posix_openpt(O_RDWR | O_NOCTTY | O_CLOEXEC);
+  if (terminal < 0 || ::grantpt(terminal) != 0 || ::unlockpt(terminal) != 0) GTEST_SKIP() << "not tested: no terminals";
+  const int side = ::open(::ptsname(terminal), O_RDWR | O_NOCTTY | O_CLOEXEC);
+  ASSERT_GE(side, 0);
+  ::dup2(side, STDERR_FILENO);
+  std::uint64_t before = dropped_log_lines();
+  write_log_line("seen");
+  EXPECT_EQ(dropped_log_lines(), before);
+  ::tcflow(side, TCOOFF);
+  write_log_line("stopped");
+  EXPECT_EQ(dropped_log_lines() - before, 1u);
+  ::tcflow(side, TCOON);
+  for (int i = 0; i < 1'000; ++i) write_log_line(std::string(999, 'x'));
+  EXPECT_GT(dropped_log_lines() - before, 100u);
+  ::dup2(saved_, STDERR_FILENO);
+  ::close(side);
+  ::close(terminal);
 }
 
 TEST_F(StandardErrorTest, AReaderThatIsGoneSendsNoSignal) {
