@@ -617,7 +617,8 @@ Status SqliteVfs::recover() {
     // now.
     tie.next = {};
   }
-  if (!database_is_empty && tie != vfs.tie) {
+  if (!database_is_empty) {
+    // The tie too, though it may be the same: what follows must not be durable before it.
     PLX_TRY_STATUS(wal->sync());
     PLX_TRY_STATUS(vfs.write_tie(*main, tie));
   }
