@@ -590,9 +590,12 @@ Status SqliteVfs::recover() {
   PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(paths.wal)));
   if (!wal_exists) {
     if (!vfs.tie.needs_log()) return {};
-    return fail(Code::kDataLoss,
-                fmt::format("'{}' is missing: restore all files of the data directory from one backup", paths.wal),
-                "PLX-STO-0030");
+    return fail(
+        Code::kDataLoss,
+        fmt::format("'{}' is missing: it was removed, or the folder is older than '{}'; restore all files of the "
+                    "data directory from one backup",
+                    paths.wal, vfs.database),
+        "PLX-STO-0030");
   }
   // SQLite would take an empty database for a new one, and throw the log away.
   if (database_is_empty && wal_bytes > kWalHeaderBytes)
