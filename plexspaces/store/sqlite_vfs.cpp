@@ -590,9 +590,12 @@ Status SqliteVfs::recover() {
   PLX_TRY_STATUS(vfs.disk.sync_directory(directory_of(paths.wal)));
   if (!wal_exists) {
     if (!vfs.tie.needs_log()) return {};
-    return fail(Code::kDataLoss,
-                fmt::format("'{}' is missing: restore all files of the data directory from one backup", paths.wal),
-                "PLX-STO-0030");
+    return fail(
+        Code::kDataLoss,
+        fmt::format("'{}' is missing: it was removed, or the folder is older than '{}'; restore all files of the "
+                    "data directory from one backup",
+                    paths.wal, vfs.database),
+        "PLX-STO-0030");
   }
   // SQLite would take an empty database for a new one, and throw the log away.
   if (database_is_empty && wal_bytes > kWalHeaderBytes)
@@ -617,7 +620,8 @@ Status SqliteVfs::recover() {
     // now.
     tie.next = {};
   }
-  if (!database_is_empty && tie != vfs.tie) {
+  if (!database_is_empty) {
+    // The tie too, though it may be the same: what follows must not be durable before it.
     PLX_TRY_STATUS(wal->sync());
     PLX_TRY_STATUS(vfs.write_tie(*main, tie));
   }
