@@ -65,6 +65,8 @@ class Durability {
 
   DurabilityStats stats() const;
 
+  CommitQueue& lane() { return lane_; }
+
  private:
   friend class DurabilityFacet;
 

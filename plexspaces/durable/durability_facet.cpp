@@ -33,37 +33,13 @@ std::uint64_t request_hash(const Turn& turn, std::string_view payload) {
 
 }  // namespace
 
-Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key) {
-  LoadedActor loaded;
-  auto visit = [&](store::Table table, std::string_view suffix, std::string_view value) -> Status {
-    if (table == store::Table::kOutcome) {
-      PLX_TRY(outcome, from_value<StoredOutcome>(value, "outcome"));
-      loaded.outcomes.emplace_back(suffix, std::move(outcome));
-    } else if (table == store::Table::kPeer) {
-      PLX_TRY(peer, ActorKey::from_row(suffix.substr(1)));
-      PLX_TRY(stored, from_value<StoredPeer>(value, "peer"));
-      auto& peers = suffix.front() == 'i' ? loaded.senders : loaded.receivers;
-      peers.emplace_back(std::move(peer), stored.header);
-    } else if (table == store::Table::kOutbox) {
-      PLX_TRY(message, from_value<StoredMessage>(value, "message"));
-      loaded.outbox.emplace_back(outbox_id_of(suffix), std::move(message));
-    }
-    return {};
-  };
-  PLX_TRY(row, store.load_rows(key, visit));
-  loaded.sequence = row.sequence;
-  if (!row.value.empty()) {
-    PLX_TRY(actor, from_value<StoredActor>(row.value, "actor"));
-    loaded.actor = std::move(actor);
-  }
-  return loaded;
-}
-
 DurabilityFacet::DurabilityFacet(Durability& durability, Activation& activation, DurableOptions options)
     : durability_(durability),
       activation_(activation),
       options_(options),
       row_(store::actor_row(activation.key())),
+      pipeline_(durability, activation, options.uncommitted_turns_max),
+      replies_({options.outcome_retention, options.outcomes_max}),
       resend_after_(options.resend_after),
       resend_alarm_(activation, [this] { resend(); }),
       flush_alarm_(activation, [this] { flush_acknowledged(); }) {}
@@ -71,8 +47,6 @@ DurabilityFacet::DurabilityFacet(Durability& durability, Activation& activation,
 DurabilityFacet::~DurabilityFacet() {
   durability_.outbox_pending_.fetch_sub(static_cast<std::int64_t>(outbox_.size()), std::memory_order_relaxed);
 }
-
-std::int64_t DurabilityFacet::wall_ms() const { return durability_.clock_.wall_now().time_since_epoch().count(); }
 
 bool DurabilityFacet::is_durable(const ActorKey& key) const {
   const ActorType* type = durability_.runtime_.types().find(key.type);
@@ -110,17 +84,10 @@ void DurabilityFacet::loaded(Result<LoadedActor> result) {
           fmt::format("{}: the stored state cannot be read: {}", activation_.key().to_string(), read.error().message()),
           "PLX-DUR-0001"));
   }
-  sequence_ = result->sequence;
+  pipeline_.begin(result->sequence);
   if (Status encoded = encode_state(state_bytes_); !encoded) return activation_.failed(encoded.error());
-#ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
-  if (result->outcomes.size() > 1) result->outcomes.erase(result->outcomes.begin(), result->outcomes.end() - 1);
-#endif
-  for (auto& [key, outcome] : result->outcomes) {
-    requests_by_age_.emplace_back(outcome.header.at_ms, key);
-    requests_.emplace(key, KnownRequest{false, std::move(outcome.header), std::move(outcome.tail), {}});
-  }
-  std::ranges::sort(requests_by_age_);
-  for (auto& [key, peer] : result->senders) senders_.emplace(std::move(key), peer);
+  replies_.load(std::move(result->outcomes));
+  inbound_.load(std::move(result->senders));
   for (auto& [key, peer] : result->receivers) receivers_[std::move(key)].last_sequence = peer.sequence;
   for (auto& [id, message] : result->outbox) {
     receivers_[from_stored(message.header.receiver)].unacknowledged.emplace(message.header.sequence, id);
@@ -140,8 +107,8 @@ void DurabilityFacet::loaded(Result<LoadedActor> result) {
 
 Facet::Admission DurabilityFacet::admit(Turn& turn) {
   attempts_ = 0;
-  if (failure_) {
-    activation_.answer(std::move(turn.input), *failure_);
+  if (pipeline_.failure()) {
+    activation_.answer(std::move(turn.input), *pipeline_.failure());
     return Admission::kTaken;
   }
   const Delivery* delivery = turn.delivery();
@@ -157,94 +124,53 @@ Facet::Admission DurabilityFacet::admit(Turn& turn) {
   std::unreachable();
 }
 
-bool DurabilityFacet::is_expired(const StoredOutcome& outcome) const {
-  auto retention = std::chrono::duration_cast<std::chrono::milliseconds>(options_.outcome_retention).count();
-  return outcome.at_ms + retention <= wall_ms();
-}
-
-// Answers past their time are as if they had never been, but for their rows, which later commits erase.
-void DurabilityFacet::forget_expired() {
-  while (!requests_by_age_.empty()) {
-    auto& [at_ms, key] = requests_by_age_.front();
-    auto found = requests_.find(key);
-    if (found == requests_.end() || found->second.open || !is_expired(found->second.outcome)) return;
-    reached(Probe::kOutcomeExpired);
-    requests_.erase(found);
-    forgotten_.push_back(std::move(key));
-    requests_by_age_.pop_front();
-  }
-}
-
-// What waits for a commit is bounded, whatever it is: beyond the bound inputs stay in the mailbox.
-void DurabilityFacet::hold(std::size_t more) {
-  held_ += more;
-  if (held_ < options_.uncommitted_turns_max || paused_) return;
-  reached(Probe::kCommitsPaused);
-  paused_ = true;
-  activation_.pause();
-}
-
-void DurabilityFacet::release(std::size_t less) {
-  held_ -= less;
-  if (!paused_ || failure_ || held_ >= options_.uncommitted_turns_max) return;
-  paused_ = false;
-  activation_.resume();
-}
-
 Facet::Admission DurabilityFacet::admit_client(Turn& turn) {
   const std::string& key = turn.delivery()->id.client_key;
-  auto refuse = [&](Code code, std::string message, std::string_view domain) {
-    activation_.answer(std::move(turn.input), Error(code, std::move(message), domain));
+  WallTime now = durability_.clock_.wall_now();
+  replies_.forget_expired(now);
+  const ReplyCache::Answer* known = replies_.find(key);
+  Status fit = known == nullptr ? replies_.check_new(key, now)
+                                : ReplyCache::check_same(*known, request_hash(turn, encoded_input(turn)));
+  if (!fit) {
+    activation_.answer(std::move(turn.input), fit.error());
     return Admission::kTaken;
-  };
-  forget_expired();
-  auto found = requests_.find(key);
-  if (found == requests_.end()) {
-    auto made = time_of_key(key);
-    auto retention = std::chrono::duration_cast<std::chrono::milliseconds>(options_.outcome_retention);
-    if (made && *made + retention <= durability_.clock_.wall_now())
-      return refuse(Code::kFailedPrecondition,
-                    "the idempotency key is older than answers are remembered: whether its request was carried out is "
-                    "not known any more; read the actor, then use a new key",
-                    "PLX-DUR-0003");
-    if (requests_.size() >= options_.outcomes_max)
-      return refuse(Code::kResourceExhausted, "the actor remembers as many answers as outcomes_max allows: retry later",
-                    "PLX-DUR-0004");
-    return Admission::kRun;
   }
-  KnownRequest& known = found->second;
-  if (known.outcome.request_hash != request_hash(turn, encoded_input(turn)))
-    return refuse(Code::kInvalidArgument, "the idempotency key was used with another request: use a new key",
-                  "PLX-DUR-0005");
+  if (known == nullptr) return Admission::kRun;
   durability_.counters_.duplicates.fetch_add(1, std::memory_order_relaxed);
-  if (known.open) {
+  if (known->open) {
     reached(Probe::kDuplicateJoined);
-    known.waiting.push_back(std::move(turn.input));
-    hold(1);
-  } else if (known.outcome.code != 0) {
-    activation_.answer(std::move(turn.input), error_of(known.outcome));
+    pipeline_.join(std::string(key), std::move(turn.input));
   } else {
     reached(Probe::kDuplicateAnswered);
-    activation_.answer(std::move(turn.input), known.reply);
+    answer(std::move(turn.input), *known);
   }
   return Admission::kTaken;
 }
 
+void DurabilityFacet::answer(detail::EnvelopePtr request, const ReplyCache::Answer& known) {
+  if (known.outcome.code != 0)
+    activation_.answer(std::move(request), error_of(known.outcome));
+  else
+    activation_.answer(std::move(request), known.reply);
+}
+
 Facet::Admission DurabilityFacet::admit_actor(Turn& turn) {
   const InputId& id = turn.delivery()->id;
-  std::uint64_t last = senders_[id.sender].sequence;
-  if (id.sequence == last + 1) return Admission::kRun;
-  if (id.sequence > last + 1) {
-    // An earlier one is missing: the sender sends all again, in order.
-    reached(Probe::kOutboxGap);
-    return Admission::kTaken;
+  switch (inbound_.check(id)) {
+    case Inbound::Verdict::kNext:
+      return Admission::kRun;
+    case Inbound::Verdict::kGap:
+      reached(Probe::kOutboxGap);
+      return Admission::kTaken;
+    case Inbound::Verdict::kDuplicate:
+      break;
   }
   reached(Probe::kOutboxDuplicate);
   durability_.counters_.duplicates.fetch_add(1, std::memory_order_relaxed);
   // Applied, but perhaps not committed yet: then its own commit acknowledges it.
-  for (const PendingTurn& pending : pending_)
+  for (const PendingTurn& pending : pipeline_.in_flight())
     if (pending.sender == id.sender && pending.sender_sequence >= id.sequence) return Admission::kTaken;
-  acknowledge(id.sender, last);
+  acknowledge(id.sender, inbound_.position(id.sender));
   return Admission::kTaken;
 }
 
@@ -301,10 +227,9 @@ bool DurabilityFacet::is_read(const Turn& turn) const {
 
 Facet::Gate DurabilityFacet::commit(Turn& turn) {
   if (is_read(turn)) {
-    if (pending_.empty()) return Gate::kOpen;
+    if (pipeline_.empty()) return Gate::kOpen;
     reached(Probe::kReadGated);
-    pending_.back().reads.push_back(std::move(turn.effects));
-    hold(1);
+    pipeline_.hold_read(std::move(turn.effects));
     return Gate::kHeld;
   }
 
@@ -371,14 +296,14 @@ Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& 
       entry.sequence = id.sequence;
       pending.sender = id.sender;
       pending.sender_sequence = id.sequence;
-      StoredPeer& peer = senders_[id.sender];
-      peer = {id.incarnation, id.sequence};
-      commit.mutations.push_back({store::Table::kPeer, sender_row(row_, id.sender), to_value(peer), {}});
+      commit.mutations.push_back(
+          {store::Table::kPeer, sender_row(row_, id.sender), to_value(inbound_.applied(id)), {}});
     }
   }
   commit.records.push_back(to_value(entry, input));
-  forget_expired();
-  erase_forgotten(commit);
+  replies_.forget_expired(durability_.clock_.wall_now());
+  for (const std::string& key : replies_.take_forgotten(kForgottenPerCommitMax))
+    commit.mutations.push_back({store::Table::kOutcome, outcome_row(row_, key), std::nullopt, {}});
   state_bytes_ = std::move(bytes);
   return {};
 }
@@ -439,32 +364,19 @@ Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingT
 }
 
 void DurabilityFacet::add_outcome(std::uint64_t hash, std::string reply, store::Commit& commit, PendingTurn& pending) {
-  KnownRequest known;
-  known.reply = std::move(reply);
+  StoredOutcome outcome;
   if (const detail::EnvelopePtr& answer = pending.effects.reply;
       answer != nullptr && answer->is(detail::Envelope::kFailed)) {
     // Before the first answer leaves: it and those of all duplicates are one text.
     Error& error = answer->payload_as<Error>();
     error = error.flattened();
-    set_error(known.outcome, error);
+    set_error(outcome, error);
   }
-  known.outcome.request_hash = hash;
-  known.outcome.at_ms = wall_ms();
+  outcome.request_hash = hash;
+  outcome.at_ms = durability_.clock_.wall_now().time_since_epoch().count();
   commit.mutations.push_back(
-      {store::Table::kOutcome, outcome_row(row_, pending.client_key), to_value(known.outcome, known.reply), {}});
-#ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
-  std::erase_if(requests_, [](const auto& entry) { return !entry.second.open; });
-#endif
-  std::erase(forgotten_, pending.client_key);  // the row is written anew
-  requests_by_age_.emplace_back(known.outcome.at_ms, pending.client_key);
-  requests_.insert_or_assign(pending.client_key, std::move(known));
-}
-
-void DurabilityFacet::erase_forgotten(store::Commit& commit) {
-  for (std::size_t n = 0; n < kForgottenPerCommitMax && !forgotten_.empty(); ++n) {
-    commit.mutations.push_back({store::Table::kOutcome, outcome_row(row_, forgotten_.back()), std::nullopt, {}});
-    forgotten_.pop_back();
-  }
+      {store::Table::kOutcome, outcome_row(row_, pending.client_key), to_value(outcome, reply), {}});
+  replies_.open(pending.client_key, std::move(outcome), std::move(reply));
 }
 
 void DurabilityFacet::erase_acknowledged(store::Commit& commit) {
@@ -484,74 +396,29 @@ void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
                               row_,
                               to_value(row, row.deleted ? std::string_view() : std::string_view(state_bytes_)),
                               {}});
-  commit.actor = activation_.key();
-  commit.epoch = durability_.lane_.store().epoch(store::shard_of(row_));
-  commit.expected_sequence = sequence_++;
-  pending_.push_back(std::move(pending));
-  durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending_.back().messages.size()),
-                                        std::memory_order_relaxed);
-  hold(1);
-  durability_.lane_.commit(std::move(commit), [&runtime = durability_.runtime_, &durability = durability_,
-                                               id = activation_.id()](store::Outcome outcome, const Error* error) {
-    if (outcome == store::Outcome::kUnknown && error != nullptr) durability.store_failed(*error);
-    std::optional<Error> copy;
-    if (error != nullptr) copy = *error;
-    runtime.post(id, [outcome, copy = std::move(copy)](Activation& target) mutable {
-      target.facet<DurabilityFacet>()->committed(outcome, std::move(copy));
-    });
-  });
+  durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending.messages.size()), std::memory_order_relaxed);
+  pipeline_.submit(std::move(commit), std::move(pending));
 }
 
 void DurabilityFacet::committed(store::Outcome outcome, std::optional<Error> error) {
-  PendingTurn turn = std::move(pending_.front());
-  pending_.pop_front();
-  if (outcome == store::Outcome::kDone) {
+  auto [turn, answer] = pipeline_.completed(outcome, std::move(error));
+  if (!answer) {
     durability_.counters_.commits.fetch_add(1, std::memory_order_relaxed);
-    std::size_t held = 1 + turn.reads.size();
+    std::size_t held = turn.held();
     settle(std::move(turn));
-    release(held);
+    pipeline_.release(held);
     return;
   }
-  Error answer =
-      outcome == store::Outcome::kUnknown
-          ? Error(Code::kUnknown,
-                  "whether the request was carried out is not known: the store has failed; retry with the same key",
-                  "PLX-DUR-0010", Error::Retry::kSame)
-      : outcome == store::Outcome::kRefused
-          ? Error(Code::kResourceExhausted, "the request was not carried out: the store refused it", "PLX-DUR-0011",
-                  Error::Retry::kBackoff)
-          : Error(Code::kUnavailable,
-                  "the request was not carried out: another owner has the actor, or an earlier turn failed; retry",
-                  "PLX-DUR-0012", Error::Retry::kSame);
-  if (error) answer = answer.caused_by(*std::move(error));
-  if (!failure_) {
-    reached(Probe::kCommitFailed);
-    failure_ = answer;
-    if (!paused_) activation_.pause();
-    paused_ = true;
-  }
-  abandon(std::move(turn), answer);
-  if (pending_.empty()) activation_.discard(!outbox_.empty());
+  abandon(std::move(turn), *answer);
+  if (pipeline_.empty()) activation_.discard(!outbox_.empty());
 }
 
 void DurabilityFacet::settle(PendingTurn turn) {
-  if (!turn.client_key.empty()) {
-    auto found = requests_.find(turn.client_key);
-    if (found != requests_.end() && found->second.open) {
-      KnownRequest& known = found->second;
-      known.open = false;
-      held_ -= known.waiting.size();  // release() follows
-      for (detail::EnvelopePtr& request : std::exchange(known.waiting, {})) {
-        if (known.outcome.code != 0)
-          activation_.answer(std::move(request), error_of(known.outcome));
-        else
-          activation_.answer(std::move(request), known.reply);
-      }
-    }
-  }
+  if (const ReplyCache::Answer* known = turn.client_key.empty() ? nullptr : replies_.committed(turn.client_key))
+    for (detail::EnvelopePtr& request : turn.duplicates) answer(std::move(request), *known);
   activation_.emit(std::move(turn.effects));
   for (Effects& effects : turn.reads) activation_.emit(std::move(effects));
-  for (OutgoingMessage& message : turn.messages) {
+  for (PendingTurn::Message& message : turn.messages) {
     auto stored = outbox_.find(message.id);
     send_message(std::move(message.envelope), stored->second.header);
   }
@@ -560,16 +427,11 @@ void DurabilityFacet::settle(PendingTurn turn) {
 }
 
 void DurabilityFacet::abandon(PendingTurn turn, const Error& error) {
-  if (!turn.client_key.empty()) {
-    auto found = requests_.find(turn.client_key);
-    if (found != requests_.end())
-      for (detail::EnvelopePtr& request : std::exchange(found->second.waiting, {}))
-        activation_.answer(std::move(request), error);
-  }
+  for (detail::EnvelopePtr& request : turn.duplicates) activation_.answer(std::move(request), error);
   if (turn.effects.reply != nullptr) activation_.emit_error(std::move(turn.effects.reply), error);
   for (Effects& effects : turn.reads)
     if (effects.reply != nullptr) activation_.emit_error(std::move(effects.reply), error);
-  for (OutgoingMessage& message : turn.messages) outbox_.erase(message.id);
+  for (PendingTurn::Message& message : turn.messages) outbox_.erase(message.id);
   durability_.outbox_pending_.fetch_sub(static_cast<std::int64_t>(turn.messages.size()), std::memory_order_relaxed);
 }
 
@@ -595,7 +457,7 @@ void DurabilityFacet::arm_resend() {
 void DurabilityFacet::resend() {
   // Messages of turns in flight are in the outbox already; they go out with their commit.
   std::uint64_t first_uncommitted = UINT64_MAX;
-  for (const PendingTurn& turn : pending_)
+  for (const PendingTurn& turn : pipeline_.in_flight())
     if (!turn.messages.empty()) {
       first_uncommitted = turn.messages.front().id;
       break;
@@ -644,13 +506,13 @@ void DurabilityFacet::acknowledged(const ActorKey& key, std::uint64_t sequence) 
 
 // A commit of its own, when no turn came that could carry the erasures.
 void DurabilityFacet::flush_acknowledged() {
-  if (acknowledged_.empty() || failure_) return;
+  if (acknowledged_.empty() || pipeline_.failure()) return;
   submit(store::Commit{}, PendingTurn{});
 }
 
 bool DurabilityFacet::on_passivate(Activation&) {
   if (!acknowledged_.empty()) flush_acknowledged();
-  return loaded_ && pending_.empty() && outbox_.empty() && acknowledged_.empty() && !failure_;
+  return loaded_ && pipeline_.empty() && outbox_.empty() && acknowledged_.empty() && !pipeline_.failure();
 }
 
 }  // namespace plexspaces::durability
