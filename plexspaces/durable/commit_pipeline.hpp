@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <utility>
@@ -17,8 +18,9 @@ namespace plexspaces::durability {
 /// What leaves once a turn is committed.
 struct PendingTurn {
   struct Message {
-    std::uint64_t id;  // in the outbox
-    detail::EnvelopePtr envelope;
+    ActorKey receiver;
+    std::uint64_t sequence;
+    detail::EnvelopePtr envelope;  // null: made of its row when it is sent
   };
   Effects effects;
   std::vector<Effects> reads;  // of later turns that only read: they saw this turn's state
@@ -27,6 +29,9 @@ struct PendingTurn {
   std::vector<detail::EnvelopePtr> duplicates;  // requests with the same key, which get the same answer
   std::optional<ActorKey> sender;               // to acknowledge
   std::uint64_t sender_sequence = 0;
+  std::optional<ActorKey> lane;  // whose message has become a dead letter, and which then goes on
+  int dead_letters = 0;          // that it adds or takes away
+  std::move_only_function<void(Status)> done;
 
   /// What waits for the commit: the turn, reads and duplicates.
   std::size_t held() const { return 1 + reads.size() + duplicates.size(); }

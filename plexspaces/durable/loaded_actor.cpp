@@ -14,8 +14,13 @@ Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key) {
       auto& peers = suffix.front() == 'i' ? loaded.senders : loaded.receivers;
       peers.emplace_back(std::move(peer), stored.header);
     } else if (table == store::Table::kOutbox) {
+      std::uint64_t id = outbox_id_of(suffix);
+      if (auto dead_letter = dead_letter_id_of(id)) {
+        loaded.dead_letters.push_back(*dead_letter);
+        return {};
+      }
       PLX_TRY(message, from_value<StoredMessage>(value, "message"));
-      loaded.outbox.emplace_back(outbox_id_of(suffix), std::move(message));
+      loaded.outbox.emplace_back(id, std::move(message));
     }
     return {};
   };

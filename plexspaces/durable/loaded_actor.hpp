@@ -19,6 +19,7 @@ struct LoadedActor {
   std::vector<std::pair<ActorKey, StoredPeer>> senders;
   std::vector<std::pair<ActorKey, StoredPeer>> receivers;
   std::vector<std::pair<std::uint64_t, Value<StoredMessage>>> outbox;  // by id
+  std::vector<std::uint64_t> dead_letters;                             // their ids
 };
 
 /// Reads all rows of `key`. Where blocking is allowed.
