@@ -257,8 +257,12 @@ Facet::Gate DurabilityFacet::commit(Turn& turn) {
 // ---- committing ----------------------------------------------------------------------------------------------------
 
 void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
-  sender_.erase_acknowledged(builder_.row(), commit);
   builder_.finish(commit);
+  submit_as_it_is(std::move(commit), std::move(pending));
+}
+
+void DurabilityFacet::submit_as_it_is(store::Commit commit, PendingTurn pending) {
+  sender_.erase_acknowledged(builder_.row(), commit);
   durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending.messages.size()), std::memory_order_relaxed);
   pipeline_.submit(std::move(commit), std::move(pending));
 }
@@ -327,9 +331,9 @@ void DurabilityFacet::end_dead_letter(std::uint64_t id, std::optional<Value<Stor
   submit(std::move(commit), std::move(pending));
 }
 
-// A commit of its own, when no turn came that could carry the erasures.
+// A commit of its own, when no turn came that could carry the erasures. The actor stays as it is, however large.
 void DurabilityFacet::flush_acknowledged() {
-  if (sender_.has_acknowledged() && !pipeline_.failure()) submit(store::Commit{}, PendingTurn{});
+  if (sender_.has_acknowledged() && !pipeline_.failure()) submit_as_it_is(store::Commit{}, PendingTurn{});
 }
 
 // Once the commits are done the activation may go: what is in the outbox is durable, and the next activation sends it.

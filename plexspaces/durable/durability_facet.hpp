@@ -57,6 +57,7 @@ class DurabilityFacet final : public Facet {
   void acknowledge(const ActorKey& sender, std::uint64_t sequence);
   std::optional<Error> give_up(const Turn& turn, const Error& cause);
   void submit(store::Commit commit, PendingTurn pending);
+  void submit_as_it_is(store::Commit commit, PendingTurn pending);
   void settle(PendingTurn turn);
   void abandon(PendingTurn turn, const Error& error);
   void park(const ActorKey& receiver, const Outbox::Message& message, const Error& cause);

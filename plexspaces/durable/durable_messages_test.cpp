@@ -2,6 +2,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <gmock/gmock.h>
@@ -180,6 +181,16 @@ TEST_F(DurableMessagesTest, MessagesOfATypeThatIsGoneStayInTheOutboxAndTheNodeSt
   EXPECT_TRUE(*process_->ask("c", Transfer{"d", 5}));
   process_->settle();
   EXPECT_EQ(balance("d"), 5);
+}
+
+TEST_F(DurableMessagesTest, AnAcknowledgementDoesNotWriteTheStateAgain) {
+  EXPECT_TRUE(*process_->ask("a", Transfer{"b", 1}));
+  std::string& row = contents_->tables[store::Table::kActor][account("a").to_row()];
+  std::string kept = std::exchange(row, "not written again");
+  process_->settle(1s);
+  EXPECT_TRUE(contents_->tables[store::Table::kOutbox].empty());
+  EXPECT_EQ(row, "not written again");
+  row = kept;
 }
 
 TEST_F(DurableMessagesTest, ABrokenReceiverDoesNotFillTheOutboxForOthers) {
