@@ -150,6 +150,7 @@ void Outbox::refused(const ActorKey& receiver, std::uint64_t sequence, TimePoint
   if (found == lanes_.end()) return;
   Lane& lane = found->second;
   rewind(lane, sequence);
+  if (auto message = lane.messages.find(sequence); message != lane.messages.end()) --message->second.sent;
   lane.window = std::max<std::size_t>(1, lane.in_flight);
   if (lane.in_flight > 0) return;
   lane.held = true;
