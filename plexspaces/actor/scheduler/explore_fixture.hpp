@@ -260,8 +260,7 @@ class Atomic {
   }
   void note(Exploration& run, std::size_t index) const {
     std::vector<Seen>& seen = seen_[run.thread()];
-    if (seen.empty() || index > seen.back().index)
-      seen.push_back({++run.clock().times[run.thread()], index});
+    if (seen.empty() || index > seen.back().index) seen.push_back({++run.clock().times[run.thread()], index});
   }
   void push(T value, std::memory_order order, const Clock& sequence) {
     Exploration* run = exploring();

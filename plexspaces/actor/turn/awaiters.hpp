@@ -34,7 +34,8 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
   static bool begin(Wait& wait, std::coroutine_handle<> handle, const Context& context, NodeId node, ActorId to,
                     M&& message, Duration within) {
     wait.handle = handle;
-    Envelope* envelope = make_envelope(context.worker_->pool_for(node), std::move(message), Envelope::kAsk | Envelope::kWide);
+    Envelope* envelope =
+        make_envelope(context.worker_->pool_for(node), std::move(message), Envelope::kAsk | Envelope::kWide);
     if constexpr (kMayBeLarge<M>)
       if (envelope->charge > context.worker_->runtime().message_units_max())
         return context.worker_->refuse_large_ask(wait, to, envelope);
