@@ -100,7 +100,7 @@ struct Node {
     if (!opened) give_up(opened.error().to_string());
     store = std::move(*opened);
     runtime = std::make_unique<Runtime>(executor, types);
-    durability = std::make_unique<durability::Durability>(*runtime, *store, clock);
+    durability = std::make_unique<durability::Durability>(*runtime, *store, clock, random);
     operations = std::make_unique<api::Operations>(*runtime, *durability);
     durability->on_store_failure([](const Error& error) { give_up(error.to_string()); });
     if (Status started = runtime->start(); !started) give_up(started.error().to_string());

@@ -140,7 +140,7 @@ struct SimulatedNode {
       : executor(world, {}),
         store(store::open_sqlite(disk, world.random, world.clock, "data").value()),
         runtime(executor, types),
-        durability(runtime, *store, world.clock),
+        durability(runtime, *store, world.clock, world.random),
         operations(runtime, durability) {
     EXPECT_TRUE(durability.recover() && runtime.start() && durability.resume_outbox());
   }

@@ -111,4 +111,18 @@ Status Operations::readiness() const { return durability_.readiness(); }
 
 std::size_t Operations::outbox_pending() const { return durability_.outbox_pending(); }
 
+std::string Operations::stuck() const { return durability_.stuck(); }
+
+void Operations::list_dead_letters(std::move_only_function<void(Result<std::string>)> done) {
+  durability_.list_dead_letters([done = std::move(done)](Result<std::vector<durability::DeadLetter>> letters) mutable {
+    if (!letters) return done(std::unexpected(letters.error()));
+    done(to_json(*letters));
+  });
+}
+
+void Operations::end_dead_letter(const ActorKey& owner, std::uint64_t number, bool again,
+                                 std::move_only_function<void(Status)> done) {
+  durability_.end_dead_letter(owner, number, again, std::move(done));
+}
+
 }  // namespace plexspaces::api

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -58,6 +59,15 @@ class Operations {
 
   /// Messages between durable actors that their receivers have not yet acknowledged, in this node.
   std::size_t outbox_pending() const;
+
+  /// What waits for a person though the node serves, in a sentence; empty: nothing.
+  std::string stuck() const;
+
+  /// The dead letters as a JSON array. @error as the store says.
+  void list_dead_letters(std::move_only_function<void(Result<std::string>)> done);
+  /// Sends the message of a dead letter again, or drops it. @error kNotFound: there is none. kUnavailable: try again.
+  void end_dead_letter(const ActorKey& owner, std::uint64_t number, bool again,
+                       std::move_only_function<void(Status)> done);
 
  private:
   Runtime& runtime_;

@@ -120,13 +120,27 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   ask->add_option("body", line.body, "the message's fields as JSON");
   ask->add_option("--idempotency-key", line.idempotency_key, "makes it safe to send the same request again");
   ask_flags.add_to(*ask);
+  ConfigFlags list_flags, retry_flags, drop_flags;
+  CLI::App* deadletter = app.add_subcommand("deadletter", "the messages between durable actors that were given up");
+  CLI::App* list = deadletter->add_subcommand("list", "print them, with the cause of each, as JSON");
+  list_flags.add_to(*list);
+  CLI::App* retry = deadletter->add_subcommand("retry", "send the message of one again");
+  CLI::App* drop = deadletter->add_subcommand("drop", "forget one, with its message");
+  for (CLI::App* command : {retry, drop}) {
+    command->add_option("owner", asked_actor, "as 'deadletter list' prints it: tenant/namespace/type/key")->required();
+    command->add_option("number", line.number, "as 'deadletter list' prints it")->required();
+  }
+  retry_flags.add_to(*retry);
+  drop_flags.add_to(*drop);
   CLI::App* types = app.add_subcommand("types", "list the registered actor types and their messages");
   bool record = false;
   types->add_flag("--record", record, "print the fields of all messages and states, to keep under version control");
   types->add_option("--check", line.record_file, "compare with such a record: stored bytes must stay readable")
       ->type_name("FILE");
   CLI::App* version_command = app.add_subcommand("version", "print the version");
-  for (CLI::App* command : {dev, config, show, describe, actor, ask, types, version_command}) command->allow_extras();
+  for (CLI::App* command :
+       {dev, config, show, describe, actor, ask, deadletter, list, retry, drop, types, version_command})
+    command->allow_extras();
 
   if (auto flag = flag_without_value(arguments)) return empty_value(*flag);
   try {
@@ -139,8 +153,8 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
     return usage(e.what());
   }
 
-  for (const CLI::App* command :
-       std::initializer_list<const CLI::App*>{&app, dev, config, show, describe, actor, ask, types, version_command}) {
+  for (const CLI::App* command : std::initializer_list<const CLI::App*>{
+           &app, dev, config, show, describe, actor, ask, deadletter, list, retry, drop, types, version_command}) {
     if (auto left = command->remaining(); !left.empty()) return unknown_argument(*command, left.front());
     if (auto option = option_with_empty_value(*command)) return empty_value(*option);
   }
@@ -161,6 +175,16 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
       if (Status status = api::check_idempotency_key(line.idempotency_key); !status)
         return std::unexpected(status.error().with_prefix("--idempotency-key"));
     ask_flags.read(*ask, line);
+  } else if (list->parsed()) {
+    line.command = Command::kDeadLetterList;
+    list_flags.read(*list, line);
+  } else if (retry->parsed() || drop->parsed()) {
+    line.command = retry->parsed() ? Command::kDeadLetterRetry : Command::kDeadLetterDrop;
+    PLX_TRY(owner, parse_actor(asked_actor));
+    line.actor = std::move(owner);
+    (retry->parsed() ? retry_flags : drop_flags).read(retry->parsed() ? *retry : *drop, line);
+  } else if (deadletter->parsed()) {
+    return usage("'deadletter' needs a command: list, retry or drop");
   } else if (describe->parsed()) {
     line.command = Command::kConfigDescribe;
   } else if (types->parsed()) {
@@ -171,7 +195,7 @@ Result<CommandLine> parse_command_line(const std::string& program, std::vector<s
   } else if (actor->parsed()) {
     return usage("'actor' needs a command: ask");
   } else {
-    return usage("name a command: dev, actor, config, types or version (--help tells more)");
+    return usage("name a command: dev, actor, deadletter, config, types or version (--help tells more)");
   }
   return line;
 }

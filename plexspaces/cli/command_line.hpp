@@ -1,6 +1,7 @@
 // What a command line asks for.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <utility>
@@ -20,7 +21,10 @@ enum class Command {
   kTypes,
   kTypesRecord,
   kTypesCheck,
-  kActorAsk
+  kActorAsk,
+  kDeadLetterList,
+  kDeadLetterRetry,
+  kDeadLetterDrop
 };
 
 struct CommandLine {
@@ -34,6 +38,8 @@ struct CommandLine {
   std::string message;          // empty: the type's only read
   std::string body;             // JSON
   std::string idempotency_key;  // empty: not given
+  // Of kDeadLetterRetry and kDeadLetterDrop, with `actor`.
+  std::uint64_t number = 0;
 };
 
 /// Reads the arguments after the program's name. Pure.

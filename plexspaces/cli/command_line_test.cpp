@@ -81,6 +81,15 @@ TEST(CommandLineTest, AnActorIsAskedByItsPath) {
   EXPECT_THAT(line->flags, ElementsAre(Pair("http.port", "81")));
   EXPECT_EQ(parse({"actor", "ask", "shop/airport/SFO"})->actor, (ActorKey{"default", "shop", "airport", "SFO"}));
   EXPECT_EQ(parse({"actor", "ask", "acme/shop/airport/SFO"})->actor, (ActorKey{"acme", "shop", "airport", "SFO"}));
+  auto retry = parse({"deadletter", "retry", "default/default/airport/SFO", "3"});
+  ASSERT_TRUE(retry) << retry.error().to_string();
+  EXPECT_EQ(retry->command, Command::kDeadLetterRetry);
+  EXPECT_EQ(retry->actor, (ActorKey{"default", "default", "airport", "SFO"}));
+  EXPECT_EQ(retry->number, 3u);
+  EXPECT_EQ(parse({"deadletter", "drop", "airport/SFO", "4", "--http.port=81"})->command, Command::kDeadLetterDrop);
+  EXPECT_EQ(parse({"deadletter", "list"})->command, Command::kDeadLetterList);
+  EXPECT_EQ(parse({"deadletter"}).error().domain(), "PLX-CLI-0001");
+  EXPECT_EQ(parse({"deadletter", "drop", "airport/SFO", "x"}).error().domain(), "PLX-CLI-0001");
   for (const char* wrong : {"airport", "a/b/c/d/e"})
     EXPECT_EQ(parse({"actor", "ask", wrong}).error().domain(), "PLX-CLI-0003") << wrong;
   EXPECT_EQ(parse({"actor", "ask", "airport/"}).error().domain(), "PLX-KEY-0001");

@@ -147,16 +147,13 @@ int check_record(const std::string& program, const Types& types, const std::stri
   return recorded ? kExitFailed : kExitUsage;
 }
 
-int run_ask(const std::string& program, const CommandLine& line, const node::Config& config) {
+// Sends a request to the node and prints its answer. @returns the exit code.
+int run_request(const std::string& program, const http::ClientRequest& request, const node::Config& config) {
   http::ClientOptions options;
   options.address = config.http.address;
   options.port = config.http.port;
   options.silence_max = config.http.request_timeout * 2;  // the node answers before
-  auto answer = http::send_request({.method = line.message.empty() ? "GET" : "POST",
-                                    .target = http::actor_path(*line.actor, line.message),
-                                    .body = line.body,
-                                    .idempotency_key = line.idempotency_key},
-                                   options);
+  auto answer = http::send_request(request, options);
   if (!answer) {
     complain(program, text_of(answer.error()));
     return kExitFailed;
@@ -166,6 +163,24 @@ int run_ask(const std::string& program, const CommandLine& line, const node::Con
     return kExitFailed;
   }
   return answer->body.empty() ? kExitOk : print_result(program, answer->body + "\n");
+}
+
+http::ClientRequest request_of(const CommandLine& line) {
+  switch (line.command) {
+    case Command::kDeadLetterList:
+      return {.target = "/api/v1/deadletters"};
+    case Command::kDeadLetterRetry:
+    case Command::kDeadLetterDrop: {
+      std::string path = http::actor_path(*line.actor, std::to_string(line.number));
+      path.replace(0, http::kActorsPath.size(), "/api/v1/deadletters/");
+      return {.method = line.command == Command::kDeadLetterRetry ? "POST" : "DELETE", .target = std::move(path)};
+    }
+    default:
+      return {.method = line.message.empty() ? "GET" : "POST",
+              .target = http::actor_path(*line.actor, line.message),
+              .body = line.body,
+              .idempotency_key = line.idempotency_key};
+  }
 }
 
 int run_dev(const std::string& program, node::Config config, const Types& types,
@@ -264,7 +279,7 @@ int run(int argc, char** argv, const std::function<void(Types&, std::vector<Appl
     return kExitUsage;
   }
   if (line->command == Command::kConfigShow) return print_result(program, show_config(*loaded));
-  if (line->command == Command::kActorAsk) return run_ask(program, *line, loaded->config);
+  if (line->command != Command::kDev) return run_request(program, request_of(*line), loaded->config);
   return run_dev(program, loaded->config, types, std::move(applications));
 }
 

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "plexspaces/base/utf8.hpp"
 #include "plexspaces/durable/durability_facet.hpp"
 #include "plexspaces/durable/virtual_actor_facet.hpp"
 
@@ -21,6 +22,14 @@ FacetSpec virtual_actor(VirtualActorOptions options) { return {"virtual_actor", 
 namespace durability {
 
 namespace {
+
+constexpr std::size_t kIdBytes = 8;  // at the end of a key of the outbox, behind a NUL
+
+// Keys and causes need not be UTF-8, but JSON is.
+std::string shown(std::string text) {
+  if (!is_utf8(text)) std::ranges::replace_if(text, [](char c) { return (c & 0x80) != 0; }, '?');
+  return text;
+}
 
 Status above_zero(const ActorType& type, std::string_view option, bool is_above) {
   if (is_above) return {};
@@ -38,16 +47,24 @@ Status check_durable(const ActorType& type, const std::any& given) {
   const std::pair<std::string_view, bool> above[] = {
       {"uncommitted_turns_max", options.uncommitted_turns_max > 0},
       {"attempts_max", options.attempts_max > 0},
+      {"message_attempts_max", options.message_attempts_max > 0},
+      {"retry_after", options.retry_after > Duration::zero()},
+      {"dead_letters_max", options.dead_letters_max > 0},
+      {"outbox_bytes_max", options.outbox_bytes_max > 0},
+      {"receiver_messages_max", options.receiver_messages_max > 0},
+      {"receiver_bytes_max", options.receiver_bytes_max > 0},
       {"outcome_retention", options.outcome_retention > Duration::zero()},
       {"outcomes_max", options.outcomes_max > 0},
       {"outbox_messages_max", options.outbox_messages_max > 0},
       {"resend_after", options.resend_after > Duration::zero()}};
   for (const auto& [option, is_above] : above) PLX_TRY_STATUS(above_zero(type, option, is_above));
-  if (options.resend_after_max < options.resend_after)
-    return fail(
-        Code::kInvalidArgument,
-        fmt::format("the type '{}' has a resend_after_max below its resend_after: give it at least that", type.name),
-        "PLX-DUR-0018");
+  auto below = [&](std::string_view least, std::string_view most) {
+    return fail(Code::kInvalidArgument,
+                fmt::format("the type '{}' has a {} below its {}: give it at least that", type.name, most, least),
+                "PLX-DUR-0018");
+  };
+  if (options.resend_after_max < options.resend_after) return below("resend_after", "resend_after_max");
+  if (options.retry_after_max < options.retry_after) return below("retry_after", "retry_after_max");
   if (type.state == nullptr)
     return fail(
         Code::kFailedPrecondition,
@@ -58,8 +75,12 @@ Status check_durable(const ActorType& type, const std::any& given) {
 
 }  // namespace
 
-Durability::Durability(Runtime& runtime, store::Store& store, env::Clock& clock)
-    : runtime_(runtime), lane_(runtime.executor(), store), clock_(clock), on_failure_([](const Error&) {}) {
+Durability::Durability(Runtime& runtime, store::Store& store, env::Clock& clock, env::Random& random)
+    : runtime_(runtime),
+      lane_(runtime.executor(), store),
+      clock_(clock),
+      random_(random),
+      on_failure_([](const Error&) {}) {
   runtime_.offer_facet("durability", {[this](Activation& activation, const std::any& options) {
                                         return std::make_unique<DurabilityFacet>(
                                             *this, activation, std::any_cast<DurableOptions>(options));
@@ -82,6 +103,10 @@ Status Durability::recover() {
       read = std::unexpected(sender.error());
       return false;
     }
+    if (dead_letter_id_of(outbox_id_of(key.substr(key.size() - kIdBytes)))) {
+      ++dead_letters_;
+      return true;
+    }
     ++recovered_[std::move(*sender)];
     ++outbox_pending_;
     return true;
@@ -96,11 +121,21 @@ Status Durability::resume_outbox() {
     for (const auto& [sender, messages] : recovered_) senders.push_back(sender);
   }
   std::ranges::sort(senders);  // the same order in every run of a simulation
-  for (const ActorKey& sender : senders)
-    if (Status activated = runtime_.activate(sender); !activated)
-      return std::unexpected(activated.error().with_prefix(
-          fmt::format("{} has messages to send, but cannot be activated", sender.to_string())));
+  // One sender never keeps a node from starting: its messages stay where they are.
+  for (const ActorKey& sender : senders) {
+    Status activated = can_send(sender);
+    if (activated) activated = runtime_.activate(sender);
+    if (!activated) load_failed(sender, activated.error());
+  }
   return {};
+}
+
+Status Durability::can_send(const ActorKey& sender) const {
+  const ActorType* type = runtime_.types().find(sender.type);
+  if (type != nullptr && std::ranges::count(type->facets, "durability", &FacetSpec::name) > 0) return {};
+  return fail(Code::kNotFound,
+              fmt::format("the program has no durable type '{}': run a version that has it", sender.type),
+              "PLX-DUR-0019");
 }
 
 void Durability::outbox_loaded(const ActorKey& sender, std::size_t messages) {
@@ -110,6 +145,107 @@ void Durability::outbox_loaded(const ActorKey& sender, std::size_t messages) {
   if (found == recovered_.end()) return;
   outbox_pending_.fetch_sub(static_cast<std::int64_t>(found->second), std::memory_order_relaxed);
   recovered_.erase(found);
+  stuck_.erase(sender);
+}
+
+// What is left is in the store; whoever activates the sender next sends it.
+void Durability::outbox_left(const ActorKey& sender, std::size_t messages) {
+  if (messages == 0) return;
+  outbox_pending_.fetch_sub(static_cast<std::int64_t>(messages), std::memory_order_relaxed);
+  static_cast<void>(sender);
+}
+
+// Told here because nobody may wait for the actor: it was activated for its outbox.
+void Durability::load_failed(const ActorKey& sender, const Error& error) {
+  std::lock_guard lock(recovered_mutex_);
+  auto found = recovered_.find(sender);
+  if (found == recovered_.end()) return;
+  stuck_[sender] = found->second;
+  runtime_.log(fmt::format("{} has {} messages to send, but cannot be activated: {} ({})", sender.to_string(),
+                           found->second, error.message(), error.domain()));
+}
+
+std::string Durability::stuck() const {
+  std::string text;
+  if (std::size_t letters = dead_letters(); letters > 0)
+    text = fmt::format("{} dead letters wait for 'deadletter retry' or 'deadletter drop'", letters);
+  std::lock_guard lock(recovered_mutex_);
+  if (stuck_.empty()) return text;
+  std::size_t messages = 0;
+  for (const auto& [sender, count] : stuck_) messages += count;
+  return text + fmt::format("{}{} messages of {} actors that cannot be activated, such as {}, wait in the outbox",
+                            text.empty() ? "" : "; ", messages, stuck_.size(), stuck_.begin()->first.to_string());
+}
+
+void Durability::list_dead_letters(std::move_only_function<void(Result<std::vector<DeadLetter>>)> done) {
+  lane_.run([done = std::move(done)](store::Store& store) mutable {
+    std::vector<DeadLetter> letters;
+    Status read;
+    auto visit = [&](std::string_view key, std::string_view value) -> Status {
+      auto number = dead_letter_id_of(outbox_id_of(key.substr(key.size() - kIdBytes)));
+      if (!number) return {};
+      PLX_TRY(owner, store::actor_of(key));
+      PLX_TRY(stored, from_value<StoredDeadLetter>(value, "dead letter"));
+      const StoredDeadLetter& letter = stored.header;
+      letters.push_back({shown(owner.to_string()), *number, shown(from_stored(letter.sender).to_string()),
+                         shown(from_stored(letter.message.receiver).to_string()), letter.message.type, letter.at_ms,
+                         letter.attempts, stored.tail.size(), shown(letter.cause.data)});
+      return {};
+    };
+    Status scanned = store.scan(store::Table::kOutbox, "", [&](std::string_view key, std::string_view value) {
+      read = visit(key, value);
+      return read.has_value() && letters.size() < kDeadLettersListedMax;
+    });
+    if (!scanned) return done(std::unexpected(scanned.error()));
+    if (!read) return done(std::unexpected(read.error()));
+    done(std::move(letters));
+  });
+}
+
+namespace {
+
+// Calls `done` once: an order to an activation that ends before it is dropped unseen.
+class Once {
+ public:
+  explicit Once(std::move_only_function<void(Status)> done) : done_(std::move(done)) {}
+  Once(Once&&) = default;
+  ~Once() {
+    (*this)(fail(Code::kUnavailable, "the actor ended before the order reached it: send it again", "PLX-ACT-0022",
+                 Error::Retry::kBackoff));
+  }
+  void operator()(Status status) {
+    if (auto done = std::exchange(done_, nullptr)) done(std::move(status));
+  }
+
+ private:
+  std::move_only_function<void(Status)> done_;
+};
+
+}  // namespace
+
+void Durability::end_dead_letter(const ActorKey& owner, std::uint64_t number, bool again,
+                                 std::move_only_function<void(Status)> done) {
+  lane_.run([this, owner, number, again, done = Once(std::move(done))](store::Store& store) mutable {
+    auto value = store.get(store::Table::kOutbox, dead_letter_row(store::actor_row(owner), number));
+    if (!value) return done(std::unexpected(value.error()));
+    if (!*value)
+      return done(
+          fail(Code::kNotFound, fmt::format("{} has no dead letter {}", owner.to_string(), number), "PLX-DUR-0020"));
+    auto letter = from_value<StoredDeadLetter>(**value, "dead letter");
+    if (!letter) return done(std::unexpected(letter.error()));
+    Status possible = can_send(owner);
+    if (possible) possible = runtime_.activate(owner);
+    auto id = runtime_.find_activation(owner);
+    if (!possible || !id) return done(possible);
+    std::optional<Value<StoredDeadLetter>> message;
+    if (again) message = *std::move(letter);
+    runtime_.post(*id, [number, message = std::move(message), done = std::move(done)](Activation& target) mutable {
+      target.facet<DurabilityFacet>()->when_loaded(
+          [number, message = std::move(message), done = std::move(done)](DurabilityFacet& facet) mutable {
+            facet.end_dead_letter(number, std::move(message), std::move(done));
+          });
+    });
+  });
 }
 
 Status Durability::readiness() const {
@@ -127,6 +263,7 @@ DurabilityStats Durability::stats() const {
   stats.commits = counters_.commits.load(std::memory_order_relaxed);
   stats.duplicates = counters_.duplicates.load(std::memory_order_relaxed);
   stats.parked = counters_.parked.load(std::memory_order_relaxed);
+  stats.unsendable = counters_.unsendable.load(std::memory_order_relaxed);
   stats.resent = counters_.resent.load(std::memory_order_relaxed);
   stats.activations_loaded = counters_.loaded.load(std::memory_order_relaxed);
   return stats;

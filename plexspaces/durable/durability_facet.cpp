@@ -1,86 +1,48 @@
 #include "plexspaces/durable/durability_facet.hpp"
 
-#include <algorithm>
 #include <utility>
 
 #include <fmt/format.h>
 
-#include "plexspaces/base/hash.hpp"
-#include "plexspaces/base/limits.hpp"
+#include "plexspaces/base/check.hpp"
 #include "plexspaces/env/probe.hpp"
 
 namespace plexspaces::durability {
 
 namespace {
 
-constexpr std::size_t kForgottenPerCommitMax = 16;                   // outcome rows erased beside a turn
-constexpr std::size_t kTurnMessagesBytesMax = std::size_t{8} << 20;  // of one turn, with their keys
-constexpr std::size_t kAcknowledgedPerCommitMax = 256;
-constexpr Duration kFlushAcknowledgedAfter = 20ms;  // without a turn that would carry them
-constexpr std::string_view kFacetName = "durability";
-
-// Empty for a deletion, and for a message that cannot be written (text that is not UTF-8, from inside the process).
-std::string encoded_input(const Turn& turn) {
-  std::string payload;
-  bool erase = turn.delivery() != nullptr && turn.delivery()->erase;
-  if (!erase && !encode(*turn.input->type->value, turn.input->payload(), payload)) payload.clear();
-  return payload;
+// The identity of an input that another durable actor has sent, or null.
+const InputId* message_of(const Turn& turn) {
+  const Delivery* delivery = turn.delivery();
+  return delivery != nullptr && delivery->id.kind == InputId::Kind::kActor ? &delivery->id : nullptr;
 }
 
-std::uint64_t request_hash(const Turn& turn, std::string_view payload) {
-  return stable_hash(payload, stable_hash(turn.input->type->value->name));
+// A read changes nothing and sends nothing, and nobody counts on its being done once.
+bool is_read(const Turn& turn) {
+  const Delivery* delivery = turn.delivery();
+  if (delivery != nullptr && (delivery->erase || delivery->id.kind != InputId::Kind::kNone)) return false;
+  return turn.effects.sends.empty() && (turn.handler == nullptr || turn.read_only());
 }
 
 }  // namespace
-
-Result<LoadedActor> load_actor(store::Store& store, const ActorKey& key) {
-  LoadedActor loaded;
-  auto visit = [&](store::Table table, std::string_view suffix, std::string_view value) -> Status {
-    if (table == store::Table::kOutcome) {
-      PLX_TRY(outcome, from_value<StoredOutcome>(value, "outcome"));
-      loaded.outcomes.emplace_back(suffix, std::move(outcome));
-    } else if (table == store::Table::kPeer) {
-      PLX_TRY(peer, ActorKey::from_row(suffix.substr(1)));
-      PLX_TRY(stored, from_value<StoredPeer>(value, "peer"));
-      auto& peers = suffix.front() == 'i' ? loaded.senders : loaded.receivers;
-      peers.emplace_back(std::move(peer), stored.header);
-    } else if (table == store::Table::kOutbox) {
-      PLX_TRY(message, from_value<StoredMessage>(value, "message"));
-      loaded.outbox.emplace_back(outbox_id_of(suffix), std::move(message));
-    }
-    return {};
-  };
-  PLX_TRY(row, store.load_rows(key, visit));
-  loaded.sequence = row.sequence;
-  if (!row.value.empty()) {
-    PLX_TRY(actor, from_value<StoredActor>(row.value, "actor"));
-    loaded.actor = std::move(actor);
-  }
-  return loaded;
-}
 
 DurabilityFacet::DurabilityFacet(Durability& durability, Activation& activation, DurableOptions options)
     : durability_(durability),
       activation_(activation),
       options_(options),
-      row_(store::actor_row(activation.key())),
-      resend_after_(options.resend_after),
-      resend_alarm_(activation, [this] { resend(); }),
-      flush_alarm_(activation, [this] { flush_acknowledged(); }) {}
+      replies_({options.outcome_retention, options.outcomes_max}),
+      inbound_(options_),
+      outbox_(options_, durability.random_),
+      builder_(durability, activation, options_, replies_, inbound_, outbox_),
+      pipeline_(durability, activation, options.uncommitted_turns_max),
+      sender_(
+          durability, activation, outbox_,
+          [this](const ActorKey& receiver, const Outbox::Message& message, const Error& cause) {
+            park(receiver, message, cause);
+          },
+          [this] { flush_acknowledged(); }) {}
 
-DurabilityFacet::~DurabilityFacet() {
-  durability_.outbox_pending_.fetch_sub(static_cast<std::int64_t>(outbox_.size()), std::memory_order_relaxed);
-}
-
-std::int64_t DurabilityFacet::wall_ms() const { return durability_.clock_.wall_now().time_since_epoch().count(); }
-
-bool DurabilityFacet::is_durable(const ActorKey& key) const {
-  const ActorType* type = durability_.runtime_.types().find(key.type);
-  if (type == nullptr) return false;
-  for (const FacetSpec& facet : type->facets)
-    if (facet.name == kFacetName) return true;
-  return false;
-}
+DurabilityFacet::~DurabilityFacet() { durability_.outbox_left(activation_.key(), outbox_.size()); }
 
 // ---- loading -------------------------------------------------------------------------------------------------------
 
@@ -95,194 +57,127 @@ Facet::Ready DurabilityFacet::on_activate(Activation& activation) {
 }
 
 void DurabilityFacet::loaded(Result<LoadedActor> result) {
-  if (!result) return activation_.failed(result.error().with_prefix(activation_.key().to_string()));
-  StateView state = activation_.state();
-  actor_ = std::move(result->actor.header);
-  if (!actor_.deleted && actor_.incarnation > 0) {
-    if (actor_.state_type != state.type->name)
-      return activation_.failed(Error(Code::kFailedPrecondition,
-                                      fmt::format("{}: the stored state is a {}, the program's a {}",
-                                                  activation_.key().to_string(), actor_.state_type, state.type->name),
-                                      "PLX-DUR-0002"));
-    if (Status read = decode(*state.type, result->actor.tail, state.value, &unknown_fields_); !read)
-      return activation_.failed(Error(
-          Code::kDataLoss,
-          fmt::format("{}: the stored state cannot be read: {}", activation_.key().to_string(), read.error().message()),
-          "PLX-DUR-0001"));
-  }
-  sequence_ = result->sequence;
-  if (Status encoded = encode_state(state_bytes_); !encoded) return activation_.failed(encoded.error());
-#ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
-  if (result->outcomes.size() > 1) result->outcomes.erase(result->outcomes.begin(), result->outcomes.end() - 1);
-#endif
-  for (auto& [key, outcome] : result->outcomes) {
-    requests_by_age_.emplace_back(outcome.header.at_ms, key);
-    requests_.emplace(key, KnownRequest{false, std::move(outcome.header), std::move(outcome.tail), {}});
-  }
-  std::ranges::sort(requests_by_age_);
-  for (auto& [key, peer] : result->senders) senders_.emplace(std::move(key), peer);
-  for (auto& [key, peer] : result->receivers) receivers_[std::move(key)].last_sequence = peer.sequence;
-  for (auto& [id, message] : result->outbox) {
-    receivers_[from_stored(message.header.receiver)].unacknowledged.emplace(message.header.sequence, id);
-    outbox_.emplace(id, std::move(message));
-  }
+  auto failed = [&](Error error) {
+    durability_.load_failed(activation_.key(), error);
+    activation_.failed(std::move(error));
+  };
+  if (!result) return failed(result.error().with_prefix(activation_.key().to_string()));
+  if (Status read = builder_.load(std::move(result->actor), result->dead_letters); !read) return failed(read.error());
+  pipeline_.begin(result->sequence);
+  replies_.load(std::move(result->outcomes));
+  inbound_.load(std::move(result->senders));
+  outbox_.load(std::move(result->receivers), std::move(result->outbox));
   durability_.counters_.loaded.fetch_add(1, std::memory_order_relaxed);
   durability_.outbox_loaded(activation_.key(), outbox_.size());
   loaded_ = true;
   activation_.ready();
   if (!outbox_.empty()) {
     reached(Probe::kOutboxRecovered);
-    resend();
+    sender_.resend();
   }
+  for (auto& order : std::exchange(when_loaded_, {})) order(*this);
+}
+
+void DurabilityFacet::when_loaded(std::move_only_function<void(DurabilityFacet&)> order) {
+  if (loaded_) return order(*this);
+  when_loaded_.push_back(std::move(order));
 }
 
 // ---- before the handler --------------------------------------------------------------------------------------------
 
 Facet::Admission DurabilityFacet::admit(Turn& turn) {
   attempts_ = 0;
-  if (failure_) {
-    activation_.answer(std::move(turn.input), *failure_);
+  put_off_ = false;
+  given_up_.reset();
+  if (pipeline_.failure()) {
+    activation_.answer(std::move(turn.input), *pipeline_.failure());
     return Admission::kTaken;
   }
-  const Delivery* delivery = turn.delivery();
-  if (delivery == nullptr) return Admission::kRun;
-  switch (delivery->id.kind) {
-    case InputId::Kind::kNone:
-      return Admission::kRun;
-    case InputId::Kind::kClient:
-      return admit_client(turn);
-    case InputId::Kind::kActor:
-      return admit_actor(turn);
-  }
-  std::unreachable();
-}
-
-bool DurabilityFacet::is_expired(const StoredOutcome& outcome) const {
-  auto retention = std::chrono::duration_cast<std::chrono::milliseconds>(options_.outcome_retention).count();
-  return outcome.at_ms + retention <= wall_ms();
-}
-
-// Answers past their time are as if they had never been, but for their rows, which later commits erase.
-void DurabilityFacet::forget_expired() {
-  while (!requests_by_age_.empty()) {
-    auto& [at_ms, key] = requests_by_age_.front();
-    auto found = requests_.find(key);
-    if (found == requests_.end() || found->second.open || !is_expired(found->second.outcome)) return;
-    reached(Probe::kOutcomeExpired);
-    requests_.erase(found);
-    forgotten_.push_back(std::move(key));
-    requests_by_age_.pop_front();
-  }
-}
-
-// What waits for a commit is bounded, whatever it is: beyond the bound inputs stay in the mailbox.
-void DurabilityFacet::hold(std::size_t more) {
-  held_ += more;
-  if (held_ < options_.uncommitted_turns_max || paused_) return;
-  reached(Probe::kCommitsPaused);
-  paused_ = true;
-  activation_.pause();
-}
-
-void DurabilityFacet::release(std::size_t less) {
-  held_ -= less;
-  if (!paused_ || failure_ || held_ >= options_.uncommitted_turns_max) return;
-  paused_ = false;
-  activation_.resume();
+  if (turn.delivery() == nullptr || turn.delivery()->id.kind == InputId::Kind::kNone) return Admission::kRun;
+  return message_of(turn) != nullptr ? admit_actor(turn) : admit_client(turn);
 }
 
 Facet::Admission DurabilityFacet::admit_client(Turn& turn) {
   const std::string& key = turn.delivery()->id.client_key;
-  auto refuse = [&](Code code, std::string message, std::string_view domain) {
-    activation_.answer(std::move(turn.input), Error(code, std::move(message), domain));
+  WallTime now = durability_.clock_.wall_now();
+  replies_.forget_expired(now);
+  const ReplyCache::Answer* known = replies_.find(key);
+  Status fit = known == nullptr ? replies_.check_new(key, now) : ReplyCache::check_same(*known, request_hash(turn));
+  if (!fit) {
+    activation_.answer(std::move(turn.input), fit.error());
     return Admission::kTaken;
-  };
-  forget_expired();
-  auto found = requests_.find(key);
-  if (found == requests_.end()) {
-    auto made = time_of_key(key);
-    auto retention = std::chrono::duration_cast<std::chrono::milliseconds>(options_.outcome_retention);
-    if (made && *made + retention <= durability_.clock_.wall_now())
-      return refuse(Code::kFailedPrecondition,
-                    "the idempotency key is older than answers are remembered: whether its request was carried out is "
-                    "not known any more; read the actor, then use a new key",
-                    "PLX-DUR-0003");
-    if (requests_.size() >= options_.outcomes_max)
-      return refuse(Code::kResourceExhausted, "the actor remembers as many answers as outcomes_max allows: retry later",
-                    "PLX-DUR-0004");
-    return Admission::kRun;
   }
-  KnownRequest& known = found->second;
-  if (known.outcome.request_hash != request_hash(turn, encoded_input(turn)))
-    return refuse(Code::kInvalidArgument, "the idempotency key was used with another request: use a new key",
-                  "PLX-DUR-0005");
+  if (known == nullptr) return Admission::kRun;
   durability_.counters_.duplicates.fetch_add(1, std::memory_order_relaxed);
-  if (known.open) {
+  if (known->open) {
     reached(Probe::kDuplicateJoined);
-    known.waiting.push_back(std::move(turn.input));
-    hold(1);
-  } else if (known.outcome.code != 0) {
-    activation_.answer(std::move(turn.input), error_of(known.outcome));
+    pipeline_.join(std::string(key), std::move(turn.input));
   } else {
     reached(Probe::kDuplicateAnswered);
-    activation_.answer(std::move(turn.input), known.reply);
+    answer(std::move(turn.input), *known);
   }
   return Admission::kTaken;
+}
+
+void DurabilityFacet::answer(detail::EnvelopePtr request, const ReplyCache::Answer& known) {
+  if (known.outcome.code != 0)
+    activation_.answer(std::move(request), error_of(known.outcome));
+  else
+    activation_.answer(std::move(request), known.reply);
 }
 
 Facet::Admission DurabilityFacet::admit_actor(Turn& turn) {
   const InputId& id = turn.delivery()->id;
-  std::uint64_t last = senders_[id.sender].sequence;
-  if (id.sequence == last + 1) return Admission::kRun;
-  if (id.sequence > last + 1) {
-    // An earlier one is missing: the sender sends all again, in order.
-    reached(Probe::kOutboxGap);
-    return Admission::kTaken;
+  switch (inbound_.check(id, activation_.now())) {
+    case Inbound::Verdict::kNext:
+      return Admission::kRun;
+    case Inbound::Verdict::kGap:
+      reached(Probe::kOutboxGap);
+      tell(id.sender, [me = activation_.key(), next = inbound_.position(id.sender) + 1](OutboxSender& sender) {
+        sender.missed(me, next);
+      });
+      return Admission::kTaken;
+    case Inbound::Verdict::kKnownGap:
+    case Inbound::Verdict::kHeld:
+      return Admission::kTaken;
+    case Inbound::Verdict::kDuplicate:
+      break;
   }
   reached(Probe::kOutboxDuplicate);
   durability_.counters_.duplicates.fetch_add(1, std::memory_order_relaxed);
   // Applied, but perhaps not committed yet: then its own commit acknowledges it.
-  for (const PendingTurn& pending : pending_)
+  for (const PendingTurn& pending : pipeline_.in_flight())
     if (pending.sender == id.sender && pending.sender_sequence >= id.sequence) return Admission::kTaken;
-  acknowledge(id.sender, last);
+  acknowledge(id.sender, inbound_.position(id.sender));
   return Admission::kTaken;
 }
 
-void DurabilityFacet::acknowledge(const ActorKey& sender, std::uint64_t sequence) {
-  // A sender that is not live has been acknowledged nothing: it sends again when it is, and is told then.
+// A sender that is not live is told nothing: it sends again when it is, and is told then.
+template <class Say>
+void DurabilityFacet::tell(const ActorKey& sender, Say say) {
   if (auto id = durability_.runtime_.find_activation(sender))
-    durability_.runtime_.post(*id, [receiver = activation_.key(), sequence](Activation& target) {
-      if (auto* facet = target.facet<DurabilityFacet>()) facet->acknowledged(receiver, sequence);
+    durability_.runtime_.post(*id, [say = std::move(say)](Activation& target) {
+      auto* facet = target.facet<DurabilityFacet>();
+      if (facet != nullptr && facet->loaded_) say(facet->sender());
     });
+}
+
+void DurabilityFacet::acknowledge(const ActorKey& sender, std::uint64_t sequence) {
+  tell(sender, [me = activation_.key(), sequence](OutboxSender& target) { target.acknowledged(me, sequence); });
 }
 
 // ---- after the handler ---------------------------------------------------------------------------------------------
 
-Status DurabilityFacet::encode_state(std::string& bytes) const {
-  StateView state = activation_.state();
-  bytes.clear();
-  return encode(*state.type, state.value, bytes, unknown_fields_);
-}
-
-// The actor as it was before the running turn. @error its constructor has thrown.
-Status DurabilityFacet::restore_state() {
-  PLX_TRY_STATUS(activation_.replace_actor());
-  StateView state = activation_.state();
-  Status read = decode(*state.type, state_bytes_, state.value);
-  PLX_CHECK(read.has_value(), "a state that was encoded can be decoded");
-  return {};
-}
-
-// No actor can be made any more: the input is answered, and the activation ends.
-void DurabilityFacet::fail_activation(Turn& turn, const Error& error) {
-  if (turn.effects.reply != nullptr) activation_.emit_error(std::move(turn.effects.reply), error);
-  activation_.failed(error);
-}
-
 Facet::Recovery DurabilityFacet::on_error(Turn& turn) {
-  if (Status restored = restore_state(); !restored) {
+  if (Status restored = builder_.restore_state(); !restored) {
     turn.error = std::move(restored).error();
     return Recovery::kPass;
+  }
+  if (message_of(turn) != nullptr) {
+    given_up_ = give_up(turn, *turn.error);
+    put_off_ = !given_up_;
+    if (given_up_) turn.error = given_up_;
+    return Recovery::kCommit;
   }
   if (++attempts_ < options_.attempts_max) return Recovery::kRetry;
   reached(Probe::kInputParked);
@@ -292,365 +187,162 @@ Facet::Recovery DurabilityFacet::on_error(Turn& turn) {
   return Recovery::kCommit;
 }
 
-// A read changes nothing and sends nothing, and nobody counts on its being done once.
-bool DurabilityFacet::is_read(const Turn& turn) const {
-  const Delivery* delivery = turn.delivery();
-  if (delivery != nullptr && (delivery->erase || delivery->id.kind != InputId::Kind::kNone)) return false;
-  return turn.effects.sends.empty() && (turn.handler == nullptr || turn.read_only());
+// The handling of a message has failed. Nothing: its lane is held until another attempt, and its sender knows.
+std::optional<Error> DurabilityFacet::give_up(const Turn& turn, const Error& cause) {
+  const InputId& id = *message_of(turn);
+  std::optional<Duration> delay = inbound_.failed(id, activation_.now());
+  if (!delay && builder_.dead_letters_full()) delay = inbound_.hold_longest(id, activation_.now());
+  if (delay) {
+    reached(Probe::kInputPutOff);
+    tell(id.sender, [me = activation_.key(), sequence = id.sequence, delay = *delay](OutboxSender& sender) {
+      sender.held(me, sequence, delay);
+    });
+    return std::nullopt;
+  }
+  reached(Probe::kInputParked);
+  durability_.counters_.parked.fetch_add(1, std::memory_order_relaxed);
+  Error error(Code::kInternal,
+              fmt::format("given up after {} attempts: {}", options_.message_attempts_max, cause.message()),
+              "PLX-DUR-0006");
+  durability_.runtime_.log(fmt::format("{}: the message {} number {} of {} is a dead letter: {} (PLX-DUR-0006)",
+                                       activation_.key().to_string(), turn.input->type->value->name, id.sequence,
+                                       id.sender.to_string(), error.message()));
+  return error;
 }
 
 Facet::Gate DurabilityFacet::commit(Turn& turn) {
+  if (put_off_) {
+    turn.effects = {};
+    return Gate::kHeld;
+  }
   if (is_read(turn)) {
-    if (pending_.empty()) return Gate::kOpen;
+    if (pipeline_.empty()) return Gate::kOpen;
     reached(Probe::kReadGated);
-    pending_.back().reads.push_back(std::move(turn.effects));
-    hold(1);
+    pipeline_.hold_read(std::move(turn.effects));
     return Gate::kHeld;
   }
 
   store::Commit commit;
   PendingTurn pending;
-  StoredActor before = actor_;
-  if (Status prepared = prepare(turn, commit, pending); !prepared) {
-    // Nothing of the turn may stay but its answer, the error: a sender must not send it for ever.
-    reached(Probe::kInputParked);
-    durability_.counters_.parked.fetch_add(1, std::memory_order_relaxed);
-    actor_ = before;
-    if (Status restored = restore_state(); !restored) {
-      fail_activation(turn, restored.error());
+  if (Status added = builder_.add_turn(turn, commit, pending, given_up_ ? &*given_up_ : nullptr); !added) {
+    // Nothing of the turn may stay but its answer, the error.
+    if (Status restored = builder_.restore_state(); !restored) {
+      // No actor can be made any more: the input is answered, and the activation ends.
+      if (turn.effects.reply != nullptr) activation_.emit_error(std::move(turn.effects.reply), restored.error());
+      activation_.failed(restored.error());
       return Gate::kHeld;
     }
     turn.effects.sends.clear();
+    if (message_of(turn) != nullptr) {
+      given_up_ = give_up(turn, added.error());
+      if (!given_up_) {
+        turn.effects = {};
+        return Gate::kHeld;
+      }
+    } else {
+      reached(Probe::kInputParked);
+      durability_.counters_.parked.fetch_add(1, std::memory_order_relaxed);
+    }
     if (turn.effects.reply != nullptr)
-      turn.effects.reply = activation_.error_in_place_of(std::move(turn.effects.reply), prepared.error());
+      turn.effects.reply = activation_.error_in_place_of(std::move(turn.effects.reply), added.error());
     commit = {};
     pending = {};
-    Status again = prepare(turn, commit, pending);
+    Status again = builder_.add_turn(turn, commit, pending, given_up_ ? &*given_up_ : nullptr);
     PLX_CHECK(again.has_value(), "the state before the turn, without messages, can be stored");
   }
   submit(std::move(commit), std::move(pending));
   return Gate::kHeld;
 }
 
-// Everything that can fail comes first and leaves the facet as it was, but for actor_.
-Status DurabilityFacet::prepare(Turn& turn, store::Commit& commit, PendingTurn& pending) {
-  const Delivery* delivery = turn.delivery();
-  bool erase = delivery != nullptr && delivery->erase;
-  if (erase) {
-    unknown_fields_.clear();
-    actor_.deleted = true;
-    if (actor_.incarnation == 0) actor_.incarnation = 1;
-  } else if (actor_.incarnation == 0 || actor_.deleted) {
-    ++actor_.incarnation;
-    actor_.deleted = false;
-  }
-  std::string bytes;
-  PLX_TRY_STATUS(encode_state(bytes));
-  std::string reply;
-  if (const detail::EnvelopePtr& answer = turn.effects.reply;
-      answer != nullptr && !answer->is(detail::Envelope::kFailed))
-    PLX_TRY_STATUS(encode(*answer->type->reply, answer->payload(), reply));
-  PLX_TRY_STATUS(add_messages(turn, commit, pending));
-  pending.effects.reply = std::move(turn.effects.reply);
-
-  StoredTurn entry;
-  entry.request = stored_request(turn);
-  if (!erase) entry.type = turn.input->type->value->name;
-  std::string input = encoded_input(turn);
-  if (pending.effects.reply != nullptr && pending.effects.reply->is(detail::Envelope::kFailed))
-    entry.code = static_cast<std::uint32_t>(pending.effects.reply->payload_as<Error>().code());
-  if (delivery != nullptr) {
-    const InputId& id = delivery->id;
-    entry.input_kind = static_cast<std::uint32_t>(id.kind);
-    if (id.kind == InputId::Kind::kClient) {
-      entry.client_key.data = pending.client_key = id.client_key;
-      add_outcome(request_hash(turn, input), std::move(reply), commit, pending);
-    } else if (id.kind == InputId::Kind::kActor) {
-      entry.sender = to_stored(id.sender);
-      entry.incarnation = id.incarnation;
-      entry.sequence = id.sequence;
-      pending.sender = id.sender;
-      pending.sender_sequence = id.sequence;
-      StoredPeer& peer = senders_[id.sender];
-      peer = {id.incarnation, id.sequence};
-      commit.mutations.push_back({store::Table::kPeer, sender_row(row_, id.sender), to_value(peer), {}});
-    }
-  }
-  commit.records.push_back(to_value(entry, input));
-  forget_expired();
-  erase_forgotten(commit);
-  state_bytes_ = std::move(bytes);
-  return {};
-}
-
-StoredRequest DurabilityFacet::stored_request(const Turn& turn) const {
-  return to_stored(*turn.input, activation_.now(), durability_.clock_.wall_now(), durability_.runtime_.node_name());
-}
-
-Status DurabilityFacet::add_messages(Turn& turn, store::Commit& commit, PendingTurn& pending) {
-  std::vector<Effect>& sends = turn.effects.sends;
-  if (sends.empty()) return {};
-  if (outbox_.size() + sends.size() > options_.outbox_messages_max)
-    return fail(Code::kResourceExhausted,
-                fmt::format("{} has {} messages that their receivers have not acknowledged; the limit is {}",
-                            activation_.key().to_string(), outbox_.size(), options_.outbox_messages_max),
-                "PLX-DUR-0008", Error::Retry::kBackoff);
-  // First what can fail.
-  std::vector<std::string> payloads(sends.size());
-  std::size_t bytes = 0;
-  for (std::size_t i = 0; i < sends.size(); ++i) {
-    auto* receiver = std::get_if<ActorKey>(&sends[i].target);
-    if (receiver == nullptr || !is_durable(*receiver)) continue;
-    PLX_TRY_STATUS(encode(*sends[i].message->type->value, sends[i].message->payload(), payloads[i]));
-    constexpr std::size_t kHeaderBytes = 256;
-    bytes += payloads[i].size() + 2 * (row_.size() + 2 * receiver->to_row().size() + kHeaderBytes);
-  }
-  if (bytes > kTurnMessagesBytesMax)
-    return fail(Code::kResourceExhausted,
-                fmt::format("the messages of one turn of {} have {} bytes; the limit is {}: send them in several turns",
-                            activation_.key().to_string(), bytes, kTurnMessagesBytesMax),
-                "PLX-DUR-0009");
-  for (std::size_t i = 0; i < sends.size(); ++i) {
-    auto* key = std::get_if<ActorKey>(&sends[i].target);
-    if (key == nullptr || !is_durable(*key)) {
-      pending.effects.sends.push_back(std::move(sends[i]));
-      continue;
-    }
-    Receiver& receiver = receivers_[*key];
-    std::uint64_t id = ++actor_.last_outbox_id;
-    StoredMessage message;
-    message.receiver = to_stored(*key);
-    message.incarnation = actor_.incarnation;
-    message.sequence = ++receiver.last_sequence;
-    message.type = sends[i].message->type->value->name;
-    message.request = stored_request(turn);
-    message.request.deadline_ms.reset();  // nobody waits for a message
-    commit.mutations.push_back(
-        {store::Table::kOutbox, outbox_row(row_, id), to_value(message, payloads[i]), store::Precondition::kAbsent});
-    commit.mutations.push_back({store::Table::kPeer,
-                                receiver_row(row_, *key),
-                                to_value(StoredPeer{message.incarnation, message.sequence}),
-                                {}});
-    receiver.unacknowledged.emplace(message.sequence, id);
-    outbox_.emplace(id, Value<StoredMessage>{std::move(message), std::move(payloads[i])});
-    pending.messages.push_back({id, std::move(sends[i].message)});
-  }
-  return {};
-}
-
-void DurabilityFacet::add_outcome(std::uint64_t hash, std::string reply, store::Commit& commit, PendingTurn& pending) {
-  KnownRequest known;
-  known.reply = std::move(reply);
-  if (const detail::EnvelopePtr& answer = pending.effects.reply;
-      answer != nullptr && answer->is(detail::Envelope::kFailed)) {
-    // Before the first answer leaves: it and those of all duplicates are one text.
-    Error& error = answer->payload_as<Error>();
-    error = error.flattened();
-    set_error(known.outcome, error);
-  }
-  known.outcome.request_hash = hash;
-  known.outcome.at_ms = wall_ms();
-  commit.mutations.push_back(
-      {store::Table::kOutcome, outcome_row(row_, pending.client_key), to_value(known.outcome, known.reply), {}});
-#ifdef PLX_BUG_DEDUP_WINDOW_OF_ONE
-  std::erase_if(requests_, [](const auto& entry) { return !entry.second.open; });
-#endif
-  std::erase(forgotten_, pending.client_key);  // the row is written anew
-  requests_by_age_.emplace_back(known.outcome.at_ms, pending.client_key);
-  requests_.insert_or_assign(pending.client_key, std::move(known));
-}
-
-void DurabilityFacet::erase_forgotten(store::Commit& commit) {
-  for (std::size_t n = 0; n < kForgottenPerCommitMax && !forgotten_.empty(); ++n) {
-    commit.mutations.push_back({store::Table::kOutcome, outcome_row(row_, forgotten_.back()), std::nullopt, {}});
-    forgotten_.pop_back();
-  }
-}
-
-void DurabilityFacet::erase_acknowledged(store::Commit& commit) {
-  std::size_t count = std::min(acknowledged_.size(), kAcknowledgedPerCommitMax);
-  for (std::size_t i = 0; i < count; ++i)
-    commit.mutations.push_back({store::Table::kOutbox, outbox_row(row_, acknowledged_[i]), std::nullopt, {}});
-  acknowledged_.erase(acknowledged_.begin(), acknowledged_.begin() + static_cast<std::ptrdiff_t>(count));
-}
-
 // ---- committing ----------------------------------------------------------------------------------------------------
 
 void DurabilityFacet::submit(store::Commit commit, PendingTurn pending) {
-  erase_acknowledged(commit);
-  StoredActor row = actor_;
-  row.state_type = activation_.state().type->name;
-  commit.mutations.push_back({store::Table::kActor,
-                              row_,
-                              to_value(row, row.deleted ? std::string_view() : std::string_view(state_bytes_)),
-                              {}});
-  commit.actor = activation_.key();
-  commit.epoch = durability_.lane_.store().epoch(store::shard_of(row_));
-  commit.expected_sequence = sequence_++;
-  pending_.push_back(std::move(pending));
-  durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending_.back().messages.size()),
-                                        std::memory_order_relaxed);
-  hold(1);
-  durability_.lane_.commit(std::move(commit), [&runtime = durability_.runtime_, &durability = durability_,
-                                               id = activation_.id()](store::Outcome outcome, const Error* error) {
-    if (outcome == store::Outcome::kUnknown && error != nullptr) durability.store_failed(*error);
-    std::optional<Error> copy;
-    if (error != nullptr) copy = *error;
-    runtime.post(id, [outcome, copy = std::move(copy)](Activation& target) mutable {
-      target.facet<DurabilityFacet>()->committed(outcome, std::move(copy));
-    });
-  });
+  builder_.finish(commit);
+  submit_as_it_is(std::move(commit), std::move(pending));
+}
+
+void DurabilityFacet::submit_as_it_is(store::Commit commit, PendingTurn pending) {
+  sender_.erase_acknowledged(builder_.row(), commit);
+  durability_.outbox_pending_.fetch_add(static_cast<std::int64_t>(pending.messages.size()), std::memory_order_relaxed);
+  pipeline_.submit(std::move(commit), std::move(pending));
 }
 
 void DurabilityFacet::committed(store::Outcome outcome, std::optional<Error> error) {
-  PendingTurn turn = std::move(pending_.front());
-  pending_.pop_front();
-  if (outcome == store::Outcome::kDone) {
+  auto [turn, failure] = pipeline_.completed(outcome, std::move(error));
+  if (!failure) {
     durability_.counters_.commits.fetch_add(1, std::memory_order_relaxed);
-    std::size_t held = 1 + turn.reads.size();
+    std::size_t held = turn.held();
     settle(std::move(turn));
-    release(held);
+    pipeline_.release(held);
     return;
   }
-  Error answer =
-      outcome == store::Outcome::kUnknown
-          ? Error(Code::kUnknown,
-                  "whether the request was carried out is not known: the store has failed; retry with the same key",
-                  "PLX-DUR-0010", Error::Retry::kSame)
-      : outcome == store::Outcome::kRefused
-          ? Error(Code::kResourceExhausted, "the request was not carried out: the store refused it", "PLX-DUR-0011",
-                  Error::Retry::kBackoff)
-          : Error(Code::kUnavailable,
-                  "the request was not carried out: another owner has the actor, or an earlier turn failed; retry",
-                  "PLX-DUR-0012", Error::Retry::kSame);
-  if (error) answer = answer.caused_by(*std::move(error));
-  if (!failure_) {
-    reached(Probe::kCommitFailed);
-    failure_ = answer;
-    if (!paused_) activation_.pause();
-    paused_ = true;
-  }
-  abandon(std::move(turn), answer);
-  if (pending_.empty()) activation_.discard(!outbox_.empty());
+  abandon(std::move(turn), *failure);
+  if (pipeline_.empty()) activation_.discard(!outbox_.empty());
 }
 
 void DurabilityFacet::settle(PendingTurn turn) {
-  if (!turn.client_key.empty()) {
-    auto found = requests_.find(turn.client_key);
-    if (found != requests_.end() && found->second.open) {
-      KnownRequest& known = found->second;
-      known.open = false;
-      held_ -= known.waiting.size();  // release() follows
-      for (detail::EnvelopePtr& request : std::exchange(known.waiting, {})) {
-        if (known.outcome.code != 0)
-          activation_.answer(std::move(request), error_of(known.outcome));
-        else
-          activation_.answer(std::move(request), known.reply);
-      }
-    }
-  }
+  if (const ReplyCache::Answer* known = turn.client_key.empty() ? nullptr : replies_.committed(turn.client_key))
+    for (detail::EnvelopePtr& request : turn.duplicates) answer(std::move(request), *known);
   activation_.emit(std::move(turn.effects));
   for (Effects& effects : turn.reads) activation_.emit(std::move(effects));
-  for (OutgoingMessage& message : turn.messages) {
-    auto stored = outbox_.find(message.id);
-    send_message(std::move(message.envelope), stored->second.header);
-  }
-  if (!turn.messages.empty()) arm_resend();
+  for (PendingTurn::Message& message : turn.messages) sender_.committed(std::move(message));
   if (turn.sender) acknowledge(*turn.sender, turn.sender_sequence);
+  if (turn.dead_letters != 0) durability_.dead_letters_.fetch_add(turn.dead_letters, std::memory_order_relaxed);
+  if (turn.lane) {
+    durability_.outbox_pending_.fetch_sub(1, std::memory_order_relaxed);
+    sender_.lane_goes_on(*turn.lane);
+  }
+  if (turn.done) turn.done({});
 }
 
 void DurabilityFacet::abandon(PendingTurn turn, const Error& error) {
-  if (!turn.client_key.empty()) {
-    auto found = requests_.find(turn.client_key);
-    if (found != requests_.end())
-      for (detail::EnvelopePtr& request : std::exchange(found->second.waiting, {}))
-        activation_.answer(std::move(request), error);
-  }
+  for (detail::EnvelopePtr& request : turn.duplicates) activation_.answer(std::move(request), error);
   if (turn.effects.reply != nullptr) activation_.emit_error(std::move(turn.effects.reply), error);
   for (Effects& effects : turn.reads)
     if (effects.reply != nullptr) activation_.emit_error(std::move(effects.reply), error);
-  for (OutgoingMessage& message : turn.messages) outbox_.erase(message.id);
+  for (PendingTurn::Message& message : turn.messages) outbox_.abandoned(message.receiver, message.sequence);
   durability_.outbox_pending_.fetch_sub(static_cast<std::int64_t>(turn.messages.size()), std::memory_order_relaxed);
+  if (turn.done) turn.done(std::unexpected(error));
 }
 
 // ---- the outbox ----------------------------------------------------------------------------------------------------
 
-void DurabilityFacet::send_message(detail::EnvelopePtr envelope, const StoredMessage& message) {
-  ActorKey receiver = from_stored(message.receiver);
-  InputId& id = envelope->delivery()->id;
-  id.kind = InputId::Kind::kActor;
-  id.sender = activation_.key();
-  id.incarnation = message.incarnation;
-  id.sequence = message.sequence;
-  const auto& unacknowledged = receivers_[receiver].unacknowledged;
-  id.lowest_unacknowledged = unacknowledged.empty() ? message.sequence : unacknowledged.begin()->first;
-  // What is refused now (a full mailbox) is sent again later.
-  static_cast<void>(durability_.runtime_.deliver(envelope.release()));
+void DurabilityFacet::park(const ActorKey& receiver, const Outbox::Message& message, const Error& cause) {
+  if (pipeline_.failure() || builder_.dead_letters_full()) return;
+  reached(Probe::kOutboxParked);
+  durability_.counters_.unsendable.fetch_add(1, std::memory_order_relaxed);
+  durability_.runtime_.log(fmt::format("{}: the message {} number {} to {} is a dead letter: {} (PLX-DUR-0019)",
+                                       activation_.key().to_string(), message.header.type, message.header.sequence,
+                                       receiver.to_string(), cause.message()));
+  store::Commit commit;
+  PendingTurn pending;
+  builder_.add_parked(receiver, message, cause, commit, pending);
+  submit(std::move(commit), std::move(pending));
 }
 
-void DurabilityFacet::arm_resend() {
-  if (!outbox_.empty() && !resend_alarm_.armed()) resend_alarm_.arm(saturating_add(activation_.now(), resend_after_));
+void DurabilityFacet::end_dead_letter(std::uint64_t id, std::optional<Value<StoredDeadLetter>> again,
+                                      std::move_only_function<void(Status)> done) {
+  if (pipeline_.failure()) return done(std::unexpected(*pipeline_.failure()));
+  store::Commit commit;
+  PendingTurn pending;
+  if (Status ended = builder_.add_end_of_dead_letter(id, again ? &*again : nullptr, commit, pending); !ended)
+    return done(std::unexpected(ended.error()));
+  pending.done = std::move(done);
+  submit(std::move(commit), std::move(pending));
 }
 
-void DurabilityFacet::resend() {
-  // Messages of turns in flight are in the outbox already; they go out with their commit.
-  std::uint64_t first_uncommitted = UINT64_MAX;
-  for (const PendingTurn& turn : pending_)
-    if (!turn.messages.empty()) {
-      first_uncommitted = turn.messages.front().id;
-      break;
-    }
-  for (const auto& [id, message] : outbox_) {
-    if (id >= first_uncommitted) break;
-    ActorKey receiver = from_stored(message.header.receiver);
-    const ActorType* type = durability_.runtime_.types().find(receiver.type);
-    const Handler* handler = type == nullptr ? nullptr : type->find(message.header.type);
-    if (handler == nullptr) continue;  // of another version of the program: kept until one handles it
-    Delivery delivery{receiver, {}, false, 0};
-    detail::EnvelopePtr envelope(detail::make_keyed_envelope(nullptr, *handler->message, std::move(delivery)));
-    if (!decode(*handler->message->value, message.tail, envelope->payload())) continue;
-    detail::charge_payload(*envelope);
-    envelope->context = detail::new_context(nullptr);
-    envelope->context->request = std::make_shared<const RequestContext>(from_stored(message.header.request));
-    durability_.counters_.resent.fetch_add(1, std::memory_order_relaxed);
-    send_message(std::move(envelope), message.header);
-  }
-  reached(Probe::kOutboxResent);
-  resend_alarm_.disarm();
-  if (!outbox_.empty()) resend_alarm_.arm(saturating_add(activation_.now(), resend_after_));
-  resend_after_ = std::min(resend_after_ * 2, options_.resend_after_max);
-}
-
-void DurabilityFacet::acknowledged(const ActorKey& key, std::uint64_t sequence) {
-  if (!loaded_) return;
-  auto found = receivers_.find(key);
-  if (found == receivers_.end()) return;
-  auto& unacknowledged = found->second.unacknowledged;
-  while (!unacknowledged.empty() && unacknowledged.begin()->first <= sequence) {
-    std::uint64_t id = unacknowledged.begin()->second;
-    unacknowledged.erase(unacknowledged.begin());
-    outbox_.erase(id);
-    acknowledged_.push_back(id);
-    durability_.outbox_pending_.fetch_sub(1, std::memory_order_relaxed);
-  }
-  // Progress: what is still missing has the whole time again.
-  resend_after_ = options_.resend_after;
-  resend_alarm_.disarm();
-  arm_resend();
-  if (acknowledged_.size() >= kAcknowledgedPerCommitMax) flush_acknowledged();
-  if (!acknowledged_.empty() && !flush_alarm_.armed())
-    flush_alarm_.arm(saturating_add(activation_.now(), kFlushAcknowledgedAfter));
-}
-
-// A commit of its own, when no turn came that could carry the erasures.
+// A commit of its own, when no turn came that could carry the erasures. The actor stays as it is, however large.
 void DurabilityFacet::flush_acknowledged() {
-  if (acknowledged_.empty() || failure_) return;
-  submit(store::Commit{}, PendingTurn{});
+  if (sender_.has_acknowledged() && !pipeline_.failure()) submit_as_it_is(store::Commit{}, PendingTurn{});
 }
 
+// Once the commits are done the activation may go: what is in the outbox is durable, and the next activation sends it.
 bool DurabilityFacet::on_passivate(Activation&) {
-  if (!acknowledged_.empty()) flush_acknowledged();
-  return loaded_ && pending_.empty() && outbox_.empty() && acknowledged_.empty() && !failure_;
+  if (sender_.has_acknowledged()) flush_acknowledged();
+  bool settled = loaded_ && pipeline_.empty() && !sender_.has_acknowledged() && !pipeline_.failure();
+  if (!settled || outbox_.empty()) return settled;
+  activation_.discard(/*again=*/true);
+  return false;
 }
 
 }  // namespace plexspaces::durability

@@ -105,6 +105,10 @@ class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, 
     return state().balance -= m.amount;
   }
   void handle(const Credit& m, Context&) {
+    if (m.amount == unlucky) {
+      ++attempts;
+      throw std::runtime_error("on purpose");
+    }
     state().balance += m.amount;
     ++state().credits;
   }
@@ -152,6 +156,7 @@ class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, 
   }
 
   static inline int attempts = 0;
+  static inline std::int64_t unlucky = 0;  // a credit of this throws
 };
 
 inline ActorKey account(const std::string& key) { return {"default", "default", "account", key}; }
@@ -166,7 +171,7 @@ struct Process {
         executor(world, {}),
         store(std::move(opened)),
         runtime(executor, with_types(durable_options, virtual_options), with_pick(std::move(runtime_options))),
-        durability(runtime, *store, world.clock) {
+        durability(runtime, *store, world.clock, world.random) {
     runtime.set_log([](const std::string&) {});
     durability.on_store_failure([this](const Error&) { store_failed = true; });
   }

@@ -280,7 +280,7 @@ TEST_F(DurabilityTest, ADurableTypeMustHaveAStateAndMayNotWait) {
     add(types);
     Runtime runtime(executor, types);
     store::MemoryStore store(contents_);
-    Durability durability(runtime, store, world_.clock);
+    Durability durability(runtime, store, world_.clock, world_.random);
     return runtime.start();
   };
   EXPECT_EQ(start([](Types& types) { types.add<Stateless>("x", {.facets = {durable()}}); }).error().domain(),

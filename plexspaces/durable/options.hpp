@@ -10,12 +10,20 @@
 namespace plexspaces {
 
 struct DurableOptions {
-  std::size_t uncommitted_turns_max = 256;    // ahead of the store; more wait in the mailbox
-  std::size_t attempts_max = 3;               // of an input whose handler throws; then its answer is the error
+  std::size_t uncommitted_turns_max = 256;  // ahead of the store; more wait in the mailbox
+  std::size_t attempts_max = 3;             // of a request whose handler throws; then its answer is the error
+  std::size_t message_attempts_max = 10;    // of a message of a durable actor; then it is a dead letter
+  Duration retry_after = 100ms;             // until the second attempt at such a message, then at doubled times
+  Duration retry_after_max = 30s;
+  std::size_t dead_letters_max = 10'000;      // of one actor; beyond it messages that fail are tried again for ever
   Duration outcome_retention = 24h;           // how long the answer to an idempotency key is remembered
   std::size_t outcomes_max = 100'000;         // remembered at a time; beyond it keyed requests are refused
   std::size_t outbox_messages_max = 100'000;  // unacknowledged at a time; beyond it turns that send are refused
-  Duration resend_after = 1s;                 // unacknowledged messages are sent again, then at doubled times
+  std::size_t outbox_bytes_max = std::size_t{256} << 20;
+  std::size_t receiver_messages_max = 50'000;  // as above, to one receiver
+  std::size_t receiver_bytes_max = std::size_t{64} << 20;
+  Duration resend_after = 1s;  // the least time after which an unacknowledged message is sent again; then at doubled
+                               // times
   Duration resend_after_max = 30s;
 };
 

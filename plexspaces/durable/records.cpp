@@ -137,6 +137,15 @@ std::uint64_t outbox_id_of(std::string_view suffix) {
   return id;
 }
 
+std::string dead_letter_row(const std::string& actor_row, std::uint64_t id) {
+  return outbox_row(actor_row, id | kDeadLetterBit);
+}
+
+std::optional<std::uint64_t> dead_letter_id_of(std::uint64_t outbox_id) {
+  if ((outbox_id & kDeadLetterBit) == 0) return std::nullopt;
+  return outbox_id & ~kDeadLetterBit;
+}
+
 std::optional<WallTime> time_of_key(std::string_view key) {
   std::uint64_t milliseconds = 0;
   if (key.size() == 36 && key[8] == '-' && key[13] == '-' && key[18] == '-' && key[23] == '-' && key[14] == '7') {

@@ -55,8 +55,10 @@ struct StoredActor {
   bool deleted = false;              // the row is a tombstone: it keeps incarnation and dedup, not the state
   std::uint64_t last_outbox_id = 0;  // of the messages that it has sent
   std::string state_type;
+  std::uint64_t last_dead_letter_id = 0;
 };
-PLX_MESSAGE(StoredActor, (1, incarnation), (2, deleted), (3, last_outbox_id), (4, state_type));
+PLX_MESSAGE(StoredActor, (1, incarnation), (2, deleted), (3, last_outbox_id), (4, state_type),
+            (5, last_dead_letter_id));
 
 /// Table::kOutcome: the answer to a request with an idempotency key. Tail: the reply, when code is 0.
 struct StoredOutcome {
@@ -88,6 +90,17 @@ struct StoredMessage {
   StoredRequest request;
 };
 PLX_MESSAGE(StoredMessage, (1, receiver), (2, incarnation), (3, sequence), (4, type), (5, request));
+
+/// Table::kOutbox too: a message that was given up, in the rows of its receiver, whose handler failed, or of its
+/// sender, when it could not be sent. Tail: the message.
+struct StoredDeadLetter {
+  StoredKey sender;
+  StoredMessage message;
+  std::int64_t at_ms = 0;  // wall clock
+  std::uint32_t attempts = 0;
+  Bytes cause, domain;
+};
+PLX_MESSAGE(StoredDeadLetter, (1, sender), (2, message), (3, at_ms), (4, attempts), (5, cause), (6, domain));
 
 /// The journal entry of a turn: its input. What it changed stands beside it in the same commit. Tail: the message.
 struct StoredTurn {
@@ -132,6 +145,11 @@ std::string receiver_row(const std::string& actor_row, const ActorKey& receiver)
 /// What stands in a key behind the row of its actor.
 std::string_view key_suffix(std::string_view key, std::size_t actor_row_bytes);
 std::uint64_t outbox_id_of(std::string_view suffix);
+/// Dead letters share the table of the outbox: their ids have the highest bit, which those of messages never reach.
+inline constexpr std::uint64_t kDeadLetterBit = std::uint64_t{1} << 63;
+std::string dead_letter_row(const std::string& actor_row, std::uint64_t id);
+/// The id of the dead letter, when the row with `outbox_id` is one.
+std::optional<std::uint64_t> dead_letter_id_of(std::uint64_t outbox_id);
 
 /// When a UUIDv7 or ULID was made; nothing for any other text, and for one that says it is older than either format.
 std::optional<WallTime> time_of_key(std::string_view client_key);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "plexspaces/actor/facet.hpp"
+#include "plexspaces/durable/durability_facet.hpp"
 #include "plexspaces/durable/options.hpp"
 #include "plexspaces/env/probe.hpp"
 
@@ -32,6 +33,7 @@ class VirtualActorFacet final : public Facet {
     TimePoint now = activation_.now();
     if (now < idle_at) return alarm_.arm(idle_at);
     alarm_.arm(saturating_add(now, options_.idle_timeout));  // if it is not idle after all
+    if (auto* durable = activation_.facet<DurabilityFacet>(); durable != nullptr && durable->has_outbox()) return;
     if (activation_.passivate()) reached(Probe::kPassivated);
   }
 

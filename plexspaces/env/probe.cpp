@@ -38,11 +38,13 @@ constexpr std::array<std::string_view, kProbeCount> kNames = {
     "durable: a read waited for the commit it saw",
     "durable: an actor paused for its commits",
     "durable: a commit failed and the activation was discarded",
-    "durable: an input was parked",
+    "durable: an input was given up",
+    "durable: a message waits for another attempt",
     "durable: a message came before an earlier one",
     "durable: a message came twice",
     "durable: messages were sent again",
     "durable: the outbox was found at activation",
+    "durable: a message that nobody can send was taken out",
     "durable: an idle activation ended",
 };
 static_assert(!kNames.back().empty(), "every probe has a name");

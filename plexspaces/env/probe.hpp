@@ -42,10 +42,12 @@ enum class Probe : std::uint8_t {
   kCommitsPaused,
   kCommitFailed,
   kInputParked,
+  kInputPutOff,
   kOutboxGap,
   kOutboxDuplicate,
   kOutboxResent,
   kOutboxRecovered,
+  kOutboxParked,
   kPassivated,
   kCount,
 };

@@ -1,6 +1,7 @@
 #include "plexspaces/http/gateway.hpp"
 
 #include <algorithm>
+#include <charconv>
 #include <string_view>
 #include <utility>
 
@@ -8,6 +9,7 @@
 
 #include "plexspaces/api/idempotency_key.hpp"
 #include "plexspaces/base/utf8.hpp"
+#include "plexspaces/codec/codec.hpp"
 #include "plexspaces/http/problem.hpp"
 #include "plexspaces/http/route.hpp"
 #include "plexspaces/http/token.hpp"
@@ -15,6 +17,8 @@
 namespace plexspaces::http {
 
 namespace {
+
+constexpr std::string_view kDeadLettersPath = "/api/v1/deadletters";
 
 // "application/json", "Application/JSON; charset=utf-8"
 bool is_json(std::string_view content_type) {
@@ -67,19 +71,42 @@ Result<Plan> plan_invoke(Request& request) {
   return Plan(std::move(invoke));
 }
 
+// The path of an actor, and the number where a message has its name.
+Result<Plan> plan_dead_letter(const Request& request) {
+  bool drop = request.method == "DELETE";
+  if (!drop && request.method != "POST")
+    return fail(Code::kUnimplemented, "a dead letter has POST, which sends it again, and DELETE", "PLX-HTT-0003");
+  PLX_TRY_STATUS(check_content_type(request));
+  std::string_view path = split_target(request.target).path;
+  PLX_TRY(invoke,
+          route_actor("POST", std::string(kActorsPath) + std::string(path.substr(kDeadLettersPath.size() + 1))));
+  EndDeadLetter end{std::move(invoke.target), 0, !drop};
+  const char* last = invoke.message.data() + invoke.message.size();
+  auto [stopped, error] = std::from_chars(invoke.message.data(), last, end.number);
+  if (invoke.message.empty() || error != std::errc() || stopped != last)
+    return fail(
+        Code::kInvalidArgument,
+        fmt::format("'{}' is not the number of a dead letter: write {}/<tenant>/<namespace>/<type>/<key>/<number>",
+                    excerpt(invoke.message), kDeadLettersPath),
+        "PLX-HTT-0001");
+  return Plan(std::move(end));
+}
+
 }  // namespace
 
 Result<Plan> plan(Request& request) {
   std::string_view path = split_target(request.target).path;
+  if (path.starts_with(kDeadLettersPath) && path.size() > kDeadLettersPath.size() + 1) return plan_dead_letter(request);
   if (path.starts_with(kActorsPath)) return plan_invoke(request);
   std::optional<Plan> found;
   if (path == "/healthz/live") found = AskLive{};
   if (path == "/healthz/ready") found = AskReady{};
   if (path == "/api/v1/outbox") found = AskOutbox{};
+  if (path == kDeadLettersPath) found = AskDeadLetters{};
   if (!found)
     return fail(Code::kNotFound,
-                fmt::format("no resource '{}': there are {}..., /api/v1/outbox, /healthz/live, /healthz/ready",
-                            excerpt(path), kActorsPath),
+                fmt::format("no resource '{}': there are {}..., /api/v1/outbox, {}, /healthz/live, /healthz/ready",
+                            excerpt(path), kActorsPath, kDeadLettersPath),
                 "PLX-HTT-0001");
   PLX_TRY_STATUS(check_read_only(request, path));
   return *std::move(found);
@@ -102,7 +129,19 @@ void Gateway::operator()(Request request, Respond respond) const {
     respond(Response{.body = fmt::format("{{\"pending\": {}}}", operations_.outbox_pending())});
   } else if (std::holds_alternative<AskReady>(*planned)) {
     Status ready = operations_.readiness();
-    respond(ready ? Response{.body = R"({"status": "ready"})"} : problem(ready.error()));
+    if (!ready) return respond(problem(ready.error()));
+    std::string stuck = operations_.stuck();
+    respond(Response{.body = stuck.empty() ? R"({"status": "ready"})"
+                                           : fmt::format(R"({{"status": "ready", "stuck": {}}})", to_json(stuck))});
+  } else if (std::holds_alternative<AskDeadLetters>(*planned)) {
+    operations_.list_dead_letters([respond = std::move(respond)](Result<std::string> letters) mutable {
+      respond(letters ? Response{.body = *std::move(letters)} : problem(letters.error()));
+    });
+  } else if (auto* end = std::get_if<EndDeadLetter>(&*planned)) {
+    operations_.end_dead_letter(end->owner, end->number, end->again,
+                                [respond = std::move(respond)](Status ended) mutable {
+                                  respond(ended ? Response{.status = 204} : problem(ended.error()));
+                                });
   } else {
     respond(Response{.body = R"({"status": "live"})"});
   }

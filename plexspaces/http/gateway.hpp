@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <variant>
 
 #include "plexspaces/api/operations.hpp"
@@ -17,14 +18,22 @@ inline constexpr std::size_t kTraceparentBytesMax = 256;
 struct AskLive {};
 struct AskReady {};
 struct AskOutbox {};
-using Plan = std::variant<api::InvokeRequest, AskLive, AskReady, AskOutbox>;
+struct AskDeadLetters {};
+struct EndDeadLetter {
+  ActorKey owner;
+  std::uint64_t number = 0;
+  bool again = false;  // its message is sent again
+};
+using Plan = std::variant<api::InvokeRequest, AskLive, AskReady, AskOutbox, AskDeadLetters, EndDeadLetter>;
 
 /// Reads a request: path, method, Idempotency-Key, traceparent, Content-Type. Takes its body. Pure.
 ///
 ///     /api/v1/actors/...   any of route_actor()
 ///     /api/v1/outbox       GET {"pending": n}
+///     /api/v1/deadletters  GET an array of them
+///     /api/v1/deadletters/<tenant>/<namespace>/<type>/<key>/<number>   POST sends again, DELETE drops
 ///     /healthz/live        GET {"status": "live"}
-///     /healthz/ready       GET {"status": "ready"} or 503
+///     /healthz/ready       GET {"status": "ready"}, with "stuck" when something waits for a person, or 503
 ///
 /// @error kNotFound: no such path. PLX-HTT-0002, PLX-HTT-0003: the path does not have the method. PLX-HTT-0012: an
 /// Idempotency-Key that is empty, too long or not printable ASCII. PLX-HTT-0013: a POST, or a body, that is not

@@ -35,6 +35,14 @@ TEST(GatewayTest, FixedPathsCanOnlyBeRead) {
   EXPECT_TRUE(std::holds_alternative<AskLive>(*plan_of("GET", "/healthz/live")));
   EXPECT_TRUE(std::holds_alternative<AskReady>(*plan_of("HEAD", "/healthz/ready")));
   EXPECT_TRUE(std::holds_alternative<AskOutbox>(*plan_of("GET", "/api/v1/outbox?x=1")));
+  EXPECT_TRUE(std::holds_alternative<AskDeadLetters>(*plan_of("GET", "/api/v1/deadletters")));
+  auto drop = std::get<EndDeadLetter>(*plan_of("DELETE", "/api/v1/deadletters/default/shop/stock/a%2Fb/7"));
+  EXPECT_EQ(drop.owner, (ActorKey{"default", "shop", "stock", "a/b"}));
+  EXPECT_EQ(drop.number, 7u);
+  EXPECT_FALSE(drop.again);
+  for (const char* wrong : {"/api/v1/deadletters/default/shop/stock/a/x", "/api/v1/deadletters/default/shop/stock/a",
+                            "/api/v1/deadletters/default/shop/stock/a/7x"})
+    EXPECT_FALSE(plan_of("DELETE", wrong)) << wrong;
   EXPECT_EQ(plan_of("POST", "/healthz/live").error().domain(), "PLX-HTT-0003");
   EXPECT_EQ(plan_of("GET", "/healthz").error().code(), Code::kNotFound);
   EXPECT_EQ(plan_of("GET", "/").error().code(), Code::kNotFound);

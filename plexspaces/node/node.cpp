@@ -91,7 +91,7 @@ struct Node::Impl {
                   .blocking_threads = config.runtime.blocking_threads,
                   .blocking_queue_max = config.runtime.blocking_queue_max}),
         runtime(executor, types, runtime_options(config, world->random.next())),
-        durability_facets(runtime, *store, world->clock),
+        durability_facets(runtime, *store, world->clock, world->random),
         operations(runtime, durability_facets),
         applications(runtime, std::move(on_application_failure)) {}
   ~Impl() { stop(Duration::zero()); }
