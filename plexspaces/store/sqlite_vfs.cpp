@@ -615,10 +615,10 @@ Status SqliteVfs::recover() {
     // Begun, but with nothing whole in it: the database file has everything, and the next log may have any name.
     tie = {.next = state.bytes > 0 ? state.salt : tie.next, .checkpoint = tie.checkpoint};
     state.bytes = 0;
-  } else if (state.salt == tie.salt) {
-    // If the next log was named, it has not begun: this one goes on, and the database file will not have what comes
-    // now.
-    tie.next = {};
+  } else {
+    // All that is whole now: from here on no older copy of the log can lie beside this file unseen. If a next log was
+    // named, it has not begun.
+    tie = {.salt = state.salt, .bytes = state.bytes, .next = {}, .checkpoint = tie.checkpoint};
   }
   if (!database_is_empty) {
     // The tie too, though it may be the same: what follows must not be durable before it.
