@@ -101,9 +101,7 @@ void Operations::invoke(InvokeRequest request, Done done) {
   envelope->context = detail::new_context(nullptr);
   envelope->context->deadline = saturating_add(runtime_.executor().now(), request.timeout);
   envelope->context->request = std::move(context);
-  envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
-  auto sink = make_sink([done = std::move(done)](Answer answer) mutable { done(to_reply(answer)); });
-  envelope->sender = reinterpret_cast<std::uint64_t>(sink.release());
+  envelope->ask_for(make_sink([done = std::move(done)](Answer answer) mutable { done(to_reply(answer)); }));
   static_cast<void>(runtime_.deliver(envelope.release()));  // what it refuses, it answers
 }
 

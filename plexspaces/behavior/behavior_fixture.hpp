@@ -33,8 +33,7 @@ class BehaviorTest : public testing::Test {
   void start_ask(ActorRef<A> actor, M message, std::optional<Result<ReplyOf<M>>>& answer) {
     auto sink = make_sink([&answer](Answer given) { answer.emplace(given.template take<ReplyOf<M>>()); });
     detail::Envelope* envelope = detail::make_envelope(nullptr, std::move(message), detail::Envelope::kWide);
-    envelope->sender = reinterpret_cast<std::uint64_t>(sink.release());
-    envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
+    envelope->ask_for(std::move(sink));
     static_cast<void>(runtime_.send(actor.id(), envelope));
   }
   template <class A, class M>

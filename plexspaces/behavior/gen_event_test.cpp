@@ -304,6 +304,21 @@ TEST_F(GenEventTest, TheHandlersOfAnOwnerThatEndsGo) {
   EXPECT_EQ(notes_, (Notes{"a goes: error quit", "b goes: error quit"}));
 }
 
+class FewMonitorsTest : public BehaviorTest {
+ protected:
+  FewMonitorsTest() : BehaviorTest({.monitors_max = 1}) {}
+};
+
+TEST_F(FewMonitorsTest, AManagerWatchesAnOwnerOnlyWhileItsHandlerIsThere) {
+  auto alarms = *runtime_.spawn<Alarms>("alarms", GenEventOptions{.handlers_max = 4});
+  Notes notes;
+  auto owner = *runtime_.spawn<Owner>("", alarms, &notes);
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(ask(owner, AddFor{"a"}), "a") << "the monitor of the one before is still there";
+    EXPECT_TRUE(ask(alarms, RemoveHandler{"a"}));
+  }
+}
+
 TEST_F(GenEventTest, AManagerThatEndsTakesItsHandlersWithIt) {
   EXPECT_TRUE(add_noter("a"));
   EXPECT_TRUE(add_noter("b"));

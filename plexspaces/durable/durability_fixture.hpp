@@ -244,8 +244,7 @@ struct Process {
     post(envelope, std::move(done));
   }
   void post(detail::Envelope* envelope, std::move_only_function<void(Answer)> done) {
-    envelope->flags |= detail::Envelope::kAsk | detail::Envelope::kSink;
-    envelope->sender = reinterpret_cast<std::uint64_t>(make_sink(std::move(done)).release());
+    envelope->ask_for(make_sink(std::move(done)));
     static_cast<void>(runtime.deliver(envelope));
   }
 };

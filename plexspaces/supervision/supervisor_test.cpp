@@ -356,6 +356,38 @@ TEST(SupervisorClockTest, DynamicChildrenHaveTheirWholeShutdownAfterALongTurnOfA
   EXPECT_EQ(diary.take(), "+a +b +c a:shutdown b:shutdown c:shutdown -a -b -c");
 }
 
+TEST(SupervisorClockTest, DynamicChildrenThatDoNotEndTakeOneShutdownTimeTogether) {
+  constexpr int kChildren = 10;
+  supervision_test::Diary diary;
+  TiredChild::diary = &diary;
+  std::vector<std::string> log;
+  sim::World world(1);
+  sim::SimExecutor executor(world, {.workers = 1});
+  Types types;
+  Runtime runtime(executor, types);
+  runtime.set_log([&](const std::string& line) { log.push_back(line); });
+  ASSERT_TRUE(runtime.start());
+  auto pool = *runtime.spawn<Supervisor>(
+      "", supervisor("pool", simple_one_for_one)
+              .template_child<TiredChild, Tired>("conn", temporary, {.shutdown = Shutdown(100ms)}));
+  for (int i = 0; i < kChildren; ++i) {
+    std::string id = "c" + std::to_string(i);
+    diary.stop_takes[id] = 10h;
+    auto answer = std::make_shared<std::optional<Result<ReplyOf<StartChild>>>>();
+    auto asker = *runtime.spawn<supervision_test::Asker<StartChild>>("", pool, StartChild::with(Tired{id}), answer);
+    EXPECT_TRUE(asker.tell(supervision_test::Go{}));
+    executor.run_until([&] { return answer->has_value(); }, 100'000);
+    EXPECT_TRUE(answer->has_value() && **answer);
+  }
+  TimePoint began = world.clock.now();
+  runtime.stop(pool.id());
+  executor.run_until([&] { return !runtime.is_alive(pool.id()); }, 100'000);
+  EXPECT_GE(world.clock.now() - began, 100ms);
+  EXPECT_LT(world.clock.now() - began, 150ms);
+  ASSERT_EQ(log.size(), 1u);
+  EXPECT_NE(log.front().find("10 children of the supervisor 'pool' did not end in 100 ms"), std::string::npos);
+}
+
 TEST_F(SupervisorTest, TheKillOfASupervisorEndsItsWholeTree) {
   SupervisorSpec inner = supervisor("inner", one_for_one);
   inner.child<Careful>("b", permanent, {}, &diary_, "b", true);

@@ -87,9 +87,7 @@ std::shared_ptr<std::optional<Answer>> TestRuntime::send_ask(ActorId to, plexspa
   PLX_CHECK(plexspaces::detail::Worker::current() == nullptr, "a test asks; an actor awaits ctx.ask()");
   using plexspaces::detail::Envelope;
   auto answer = std::make_shared<std::optional<Answer>>();
-  envelope->flags |= Envelope::kAsk | Envelope::kSink;
-  envelope->sender =
-      reinterpret_cast<std::uint64_t>(make_sink([answer](Answer given) { *answer = std::move(given); }).release());
+  envelope->ask_for(make_sink([answer](Answer given) { *answer = std::move(given); }));
   envelope->context = plexspaces::detail::new_context(nullptr);
   envelope->context->deadline = saturating_add(now(), within);
   static_cast<void>(runtime_->send(to, envelope));  // a refusal is the answer

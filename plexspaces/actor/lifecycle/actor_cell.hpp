@@ -51,8 +51,8 @@ struct Extras {
 /// can be in the inbox only when the sender or this actor has moved since, and a move hands the earlier push over
 /// (release by the giver, acquire by the adopter), so the look at the inbox sees it.
 ///
-/// Memory orders (interleavings_test.cpp visits every interleaving of the steps; what is left is what one thread must
-/// see of another's plain writes):
+/// Memory orders (explore_test runs this code step by step, with loads that see whatever the memory model allows; what
+/// one thread must see of another's plain writes it cannot tell):
 ///  - inbox. A push is a compare-and-swap with release: its envelope is written before. The drain is an exchange with
 ///    acquire: it reads from the newest push, and by the chain of read-modify-writes, which is a release sequence of
 ///    each earlier push, it synchronizes with all of them. Going idle is a release too, and a push that sees idle an

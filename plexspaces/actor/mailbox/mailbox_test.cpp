@@ -880,6 +880,14 @@ TEST_F(StashTest, TheBytesOfAStashAreThoseOfTheMailbox) {
   }
   EXPECT_EQ(std::ranges::count_if(stashed_, [](const Status& s) { return s.has_value(); }), 9);
   EXPECT_EQ(dead(DeadLetterReason::kStashFull), 3u);
+  for (int round = 0; round < 3; ++round) {
+    unstash(receiver);
+    settle();
+    open_ = false;
+    for (int i = 0; i < 9; ++i) ASSERT_TRUE(receiver.tell(Blob{std::string(900, 'x')}));
+    settle();
+    EXPECT_TRUE(stashed_.back()) << "what came back takes no room any more";
+  }
 }
 
 TEST_F(StashTest, WhatIsStashedWhenTheActorEndsIsADeadLetterAndItsAskerLearnsIt) {

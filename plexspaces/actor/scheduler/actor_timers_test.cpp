@@ -203,6 +203,31 @@ TEST_F(ActorTimersTest, TheEndOfTheActorEndsItsTimers) {
   EXPECT_EQ(runtime_.stats().dead(DeadLetterReason::kStopped), 0u);
 }
 
+// An actor of which each turn is a batch, and that moves after every third.
+class DueAndMovedTest : public ActorTimersTest {
+ protected:
+  DueAndMovedTest() : ActorTimersTest(1, {.turns_per_batch = 1, .turns_per_run = 1, .move_every_turns = 3}) {}
+};
+
+TEST_F(DueAndMovedTest, ATickThatWaitsWhenItsActorMovesComesOnce) {
+  stage_.steps.emplace_back([](Context&) -> Task<> { co_return; });
+  stage_.steps.emplace_back([this](Context& ctx) -> Task<> {
+    EXPECT_TRUE(ctx.send_every(1ms, Ring{1}));
+    // They stand before the tick, which is due when this turn ends, and the actor moves after them.
+    ctx.self<Bell>().tell(Perform{0});
+    ctx.self<Bell>().tell(Perform{0});
+    world_.clock.advance(100ms);
+    co_return;
+  });
+  bell_.tell(Perform{1});
+  TimePoint began = world_.clock.now();
+  executor_.run_until([&] { return stage_.rings.size() > 1; }, 10'000);
+  EXPECT_GT(runtime_.stats().migrations, 0u);
+  ASSERT_EQ(numbers(), (Numbers{1, 1}));
+  EXPECT_GE(stage_.rings[1].second - stage_.rings[0].second, 1ms - kTick) << "the second of the next period";
+  EXPECT_LT(world_.clock.now() - began, 200ms);
+}
+
 TEST(ActorTimersPropertyTest, EachTimerRingsOnceAtItsTimeUnlessItIsCancelledAlsoWhenTheActorMoves) {
   rc::check([](std::uint64_t seed, bool moves) {
     struct World : ActorTimersTest {

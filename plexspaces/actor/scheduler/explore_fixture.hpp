@@ -8,14 +8,15 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
-#include <semaphore>
-#include <thread>
 #include <utility>
 #include <vector>
+
+#include <ucontext.h>
 
 namespace plexspaces::explore {
 
 inline constexpr std::size_t kThreadsMax = 8;
+inline constexpr std::size_t kStackBytes = 256 * 1024;
 inline constexpr std::size_t kHistoryMax = 16;  // values of one variable, the newest, that a load may still see
 
 /// For each thread the time up to which what it did is known.
@@ -27,8 +28,8 @@ struct Clock {
   }
 };
 
-/// The threads of one run. One of them runs at a time; at each step the seed chooses who goes on. Threads are real ones
-/// that hand a baton on, so thread-local variables are what they are elsewhere.
+/// The threads of one run, which are coroutines with stacks of their own on the thread of the test. One of them runs at
+/// a time; at each step the seed chooses who goes on.
 class Exploration {
  public:
   explicit Exploration(std::uint64_t seed) : random_(seed * 2 + 1) {
@@ -53,26 +54,22 @@ class Exploration {
     steps_left_ = steps_max;
     for (std::size_t i = 0; i < threads_.size(); ++i) {
       clocks_[i].join(clocks_[kMain]);
-      threads_[i]->thread = std::thread([this, i] {
-        threads_[i]->baton.acquire();
-        index_ = i;
-        if (!abandoned_) threads_[i]->body();
-        threads_[i]->done = true;
-        hand_on();
-      });
+      Thread& thread = *threads_[i];
+      ::getcontext(&thread.context);
+      if (stacks_[i] == nullptr) stacks_[i] = std::make_unique_for_overwrite<char[]>(kStackBytes);
+      thread.context.uc_stack.ss_sp = stacks_[i].get();
+      thread.context.uc_stack.ss_size = kStackBytes;
+      ::makecontext(&thread.context, &Exploration::begin, 0);
     }
     exploring_ = true;
     hand_on();
-    over_.acquire();
     exploring_ = false;
     std::size_t waiting = 0;
     abandoned_ = true;
-    for (auto& thread : threads_) {
-      if (!thread->done) {
-        ++waiting;
-        thread->baton.release();
-      }
-      thread->thread.join();
+    for (std::size_t i = 0; i < threads_.size(); ++i) {
+      if (threads_[i]->done) continue;
+      ++waiting;
+      switch_to(i);
     }
     for (const Clock& clock : clocks_) clocks_[kMain].join(clock);
     return waiting;
@@ -82,7 +79,10 @@ class Exploration {
   void step() {
     if (!exploring_) return;
     if (steps_left_ > 0) --steps_left_;
-    if (draw() % 3 == 0) pass(false);
+    // One thread at a time is held up in the middle of what it does, and others come far.
+    std::uint64_t chance = draw() % 48;
+    if (chance == 0) slow_ = index_;
+    if (chance < 16) pass(false);
   }
   void yield() { pass(false); }
   /// The thread has nothing to do until its `can_run`. @returns false: the run is over.
@@ -93,7 +93,7 @@ class Exploration {
   bool is_over() const { return abandoned_ || steps_left_ == 0; }
 
   std::size_t choose(std::size_t count) { return count < 2 ? 0 : static_cast<std::size_t>(draw() % count); }
-  std::size_t thread() const { return exploring_ ? index_ : kMain; }
+  std::size_t thread() const { return index_; }
   Clock& clock() { return clocks_[thread()]; }
   bool exploring() const { return exploring_; }
   static Exploration* current() { return current_; }
@@ -102,8 +102,7 @@ class Exploration {
   struct Thread {
     std::function<void()> body;
     std::function<bool()> can_run;
-    std::thread thread;
-    std::binary_semaphore baton{0};
+    ucontext_t context{};
     bool done = false;
     bool waits = false;
   };
@@ -122,40 +121,68 @@ class Exploration {
     exploring_ = true;
     return may;
   }
-  // Gives the baton to one that can run; to the test when there is none.
+  // Goes on with a thread that can run; with the test when there is none.
   void hand_on() {
-    if (abandoned_) return;
-    std::vector<Thread*> runnable;
-    for (auto& thread : threads_)
-      if (may_run(*thread)) runnable.push_back(thread.get());
-    if (runnable.empty()) return over_.release();
-    // One thread at a time is held up, so that others come far in the middle of what it does.
-    if (draw() % 64 == 0) slow_ = threads_[choose(threads_.size())].get();
-    Thread* next = runnable[choose(runnable.size())];
-    if (next == slow_ && draw() % 16 != 0) next = runnable[choose(runnable.size())];
-    if (next == slow_ && draw() % 16 != 0) next = runnable[choose(runnable.size())];
-    next->baton.release();
+    std::vector<std::size_t> runnable;
+    for (std::size_t i = 0; i < threads_.size(); ++i)
+      if (!abandoned_ && may_run(*threads_[i])) runnable.push_back(i);
+    if (runnable.empty()) return switch_to(kMain);
+    std::size_t next = runnable[choose(runnable.size())];
+    for (int again = 0; next == slow_ && again < 3 && draw() % 64 != 0; ++again)
+      next = runnable[choose(runnable.size())];
+    switch_to(next);
   }
   void pass(bool waits) {
-    std::size_t self = index_;
-    threads_[self]->waits = waits;
+    Thread& self = *threads_[index_];
+    self.waits = waits;
     hand_on();
-    threads_[self]->baton.acquire();
-    threads_[self]->waits = false;
-    index_ = self;
+    self.waits = false;
+  }
+  ucontext_t& context(std::size_t index) { return index == kMain ? main_ : threads_[index]->context; }
+  void switch_to(std::size_t next) {
+    std::size_t self = std::exchange(index_, next);
+    if (self == next) return;
+    ::swapcontext(&context(self), &context(next));
+  }
+  static void begin() {
+    Exploration& run = *current_;
+    Thread& self = *run.threads_[run.index_];
+    if (!run.abandoned_) self.body();
+    self.done = true;
+    run.hand_on();
   }
 
   static inline Exploration* current_ = nullptr;
+  static inline std::array<std::unique_ptr<char[]>, kThreadsMax> stacks_;  // kept for the next run
 
   std::uint64_t random_;
   std::vector<std::unique_ptr<Thread>> threads_;
   std::array<Clock, kThreadsMax> clocks_{};
-  std::binary_semaphore over_{0};
-  std::size_t index_ = kMain;  // who has the baton
+  ucontext_t main_{};
+  std::size_t index_ = kMain;  // who runs
   std::size_t steps_left_ = 0;
-  Thread* slow_ = nullptr;
+  std::size_t slow_ = kMain;
   bool exploring_ = false;
   bool abandoned_ = false;
+};
+
+/// As a thread-local variable of the threads of a run.
+template <class T>
+class ThreadLocal {
+ public:
+  constexpr ThreadLocal(T value) { values_.fill(value); }  // NOLINT: as the variable itself
+  ThreadLocal& operator=(T value) {
+    values_[index()] = value;
+    return *this;
+  }
+  operator T() const { return values_[index()]; }  // NOLINT: as the variable itself
+
+ private:
+  static std::size_t index() {
+    Exploration* run = Exploration::current();
+    return run == nullptr ? Exploration::kMain : run->thread();
+  }
+  std::array<T, kThreadsMax> values_{};
 };
 
 /// As std::atomic. A relaxed or acquire load may see an older value, unless a newer one happens before it or was seen

@@ -99,8 +99,8 @@ class Sender : public GenServer<Sender, Go> {
  public:
   Sender(ActorRef<Receiver> to, std::uint32_t sender, std::uint32_t count) : to_(to), sender_(sender), count_(count) {}
   void handle(const Go&, Context& ctx) {
-    static_cast<void>(to_.tell(Numbered{sender_, ++sent_, to_.id()}));
-    if (sent_ < count_) static_cast<void>(ctx.self<Sender>().tell(Go{}));
+    to_.tell(Numbered{sender_, ++sent_, to_.id()});
+    if (sent_ < count_) ctx.self<Sender>().tell(Go{});
   }
 
  private:
@@ -121,8 +121,34 @@ class Breeder : public GenServer<Breeder, Go> {
   std::vector<ActorRef<Receiver>>* born_;
 };
 
+// Monitors an actor and takes that back, in turn, and moves between.
+class Watcher : public GenServer<Watcher, Go, Down> {
+ public:
+  Watcher(ActorRef<Receiver> target, Ledger* ledger) : target_(target), ledger_(ledger) {}
+  void handle(const Go&, Context& ctx) {
+    if (monitor_) {
+      ctx.demonitor(*std::exchange(monitor_, std::nullopt));
+    } else {
+      auto monitor = ctx.monitor(target_);
+      if (!monitor) {
+        ledger_->wrong = monitor.error().message();
+        return;
+      }
+      monitor_ = *monitor;
+    }
+    if (++rounds_ < 6) ctx.self<Watcher>().tell(Go{});
+  }
+  void handle(const Down& m, Context&) { ledger_->wrong = "an order overtook one before it: " + m.reason.text; }
+
+ private:
+  ActorRef<Receiver> target_;
+  Ledger* ledger_;
+  std::optional<MonitorRef> monitor_;
+  int rounds_ = 0;
+};
+
 constexpr std::size_t kStepsMax = 100'000;
-constexpr std::uint64_t kRuns = 1'500;
+constexpr std::uint64_t kRuns = 3'000;
 
 std::uint64_t first_seed() {
   const char* given = std::getenv("PLX_SEED");
@@ -130,31 +156,60 @@ std::uint64_t first_seed() {
 }
 
 TEST(ExploreTest, NoMessageIsLostOrOutOfOrderWhileActorsMove_INV_M1) {
-  for (std::uint64_t seed = first_seed(); seed < first_seed() + kRuns; ++seed) {
+  for (std::uint64_t seed = first_seed(); seed < first_seed() + 2 * kRuns; ++seed) {
     Types types;
     ExploredExecutor executor(2);
     Runtime runtime(executor, types, {.move_every_turns = 1 + seed % 3});
     ASSERT_TRUE(runtime.start());
     Ledger ledger;
     auto receiver = *runtime.spawn<Receiver>("", &ledger);
-    auto sender = *runtime.spawn<Sender>("", receiver, 2u, 3u);
+    auto sender = *runtime.spawn<Sender>("", receiver, 9u, 3u);
     explore::Exploration run(seed);
     executor.add_workers_to(run);
-    constexpr std::uint32_t kEach = 3;
-    for (std::uint32_t thread = 0; thread < 2; ++thread) {
+    // Few messages of many threads: one that nobody is woken for is not found by the way of a later one.
+    std::uint32_t threads = 2 + seed % 3;
+    std::uint32_t each = threads == 2 ? 3 : 1;
+    for (std::uint32_t thread = 0; thread < threads; ++thread) {
       run.add(
           [&, thread] {
-            for (std::uint32_t i = 1; i <= kEach; ++i) {
-              static_cast<void>(receiver.tell(Numbered{thread, i, receiver.id()}));
-              if (thread == 0 && i == 1) static_cast<void>(sender.tell(Go{}));
-            }
+            if (thread == 0) sender.tell(Go{});
+            for (std::uint32_t i = 1; i <= each; ++i) receiver.tell(Numbered{thread, i, receiver.id()});
           },
           nullptr);
     }
     EXPECT_EQ(run.run(kStepsMax), 2u) << "the workers wait";
     EXPECT_EQ(ledger.wrong, "") << "PLX_SEED=" << seed;
-    ASSERT_EQ(ledger.handled, 3 * kEach) << "a wake-up was lost; PLX_SEED=" << seed;
+    ASSERT_EQ(ledger.handled, threads * each + 3) << "a wake-up was lost; PLX_SEED=" << seed;
     EXPECT_EQ(runtime.mailbox_size(receiver.id()).messages, 0u);
+  }
+}
+
+// Two threads find the inbox idle, one after the other. The first is still on its way to wake the actor, which a
+// message of its own worker has made run and move, when the second leaves that to it.
+TEST(ExploreTest, AWakeUpThatAnotherReliesOnIsNotTakenBack_INV_M1) {
+  for (std::uint64_t seed = first_seed(); seed < first_seed() + 2 * kRuns; ++seed) {
+    Types types;
+    ExploredExecutor executor(2);
+    Runtime runtime(executor, types, {.move_every_turns = 1});
+    ASSERT_TRUE(runtime.start());
+    Ledger ledger;
+    auto receiver = *runtime.spawn<Receiver>("", &ledger);
+    static_cast<void>(runtime.spawn<Receiver>("", &ledger));     // on the other worker
+    auto sender = *runtime.spawn<Sender>("", receiver, 0u, 1u);  // so that this is on that of the receiver
+    executor.run_until_idle();
+    sender.tell(Go{});
+    explore::Exploration run(seed);
+    executor.add_workers_to(run);
+    run.add([&] { receiver.tell(Numbered{1, 1, receiver.id()}); }, nullptr);
+    run.add(
+        [&] {
+          while (ledger.handled < 2 && !run.is_over()) run.yield();
+          receiver.tell(Numbered{2, 1, receiver.id()});
+        },
+        nullptr);
+    EXPECT_EQ(run.run(kStepsMax), 2u);
+    EXPECT_EQ(ledger.wrong, "");
+    ASSERT_EQ(ledger.handled, 3u) << "a wake-up was lost; PLX_SEED=" << seed;
   }
 }
 
@@ -169,7 +224,7 @@ TEST(ExploreTest, AMessageReachesTheActorItWasSentToOrNobody_INV_M1) {
     Ledger ledger;
     std::vector<ActorRef<Receiver>> born;
     auto breeder = *runtime.spawn<Breeder>("", &ledger, &born);
-    static_cast<void>(breeder.tell(Go{}));
+    breeder.tell(Go{});
     executor.run_until_idle();
     ASSERT_EQ(born.size(), 1u);
     ActorRef<Receiver> receiver = born.front();
@@ -177,13 +232,13 @@ TEST(ExploreTest, AMessageReachesTheActorItWasSentToOrNobody_INV_M1) {
     executor.add_workers_to(run);
     run.add(
         [&] {
-          static_cast<void>(receiver.tell(End{}));
-          static_cast<void>(breeder.tell(Go{}));
+          receiver.tell(End{});
+          breeder.tell(Go{});
         },
         nullptr);
     run.add(
         [&] {
-          for (std::uint32_t i = 1; i <= 3; ++i) static_cast<void>(receiver.tell(Numbered{0, i, receiver.id()}));
+          for (std::uint32_t i = 1; i <= 3; ++i) receiver.tell(Numbered{0, i, receiver.id()});
         },
         nullptr);
     EXPECT_EQ(run.run(kStepsMax), 1u);
@@ -204,22 +259,27 @@ TEST(ExploreTest, WhileTheOldestAreDroppedTheOthersKeepTheirOrderAndNoWakeUpIsLo
   for (std::uint64_t seed = first_seed(); seed < first_seed() + kRuns; ++seed) {
     Types types;
     ExploredExecutor executor(2);
-    Runtime runtime(executor, types, {.move_every_turns = 1 + seed % 3});
+    // One monitor fits: one that overtook its end leaves no room for the next.
+    Runtime runtime(executor, types, {.monitors_max = 1, .move_every_turns = 1 + seed % 3});
     ASSERT_TRUE(runtime.start());
     Ledger ledger;
+    auto kept = static_cast<std::uint32_t>(1 + seed % 2);
     auto receiver = *runtime.spawn<Receiver>(
-        SpawnOptions{.name = "",
-                     .mailbox = {.messages_max = 1, .bytes_max = 0, .overflow = Overflow::kDropOldest, .priority = {}}},
+        SpawnOptions{
+            .name = "",
+            .mailbox = {.messages_max = kept, .bytes_max = 0, .overflow = Overflow::kDropOldest, .priority = {}}},
         &ledger);
     auto sender = *runtime.spawn<Sender>("", receiver, 2u, 3u);
+    auto watcher = *runtime.spawn<Watcher>("", receiver, &ledger);
     explore::Exploration run(seed);
     executor.add_workers_to(run);
     for (std::uint32_t thread = 0; thread < 2; ++thread) {
       run.add(
           [&, thread] {
             for (std::uint32_t i = 1; i <= 4; ++i) {
-              static_cast<void>(receiver.tell(Numbered{thread, i, receiver.id()}));
-              if (thread == 0 && i == 1) static_cast<void>(sender.tell(Go{}));
+              receiver.tell(Numbered{thread, i, receiver.id()});
+              if (thread == 1 && i == 1) watcher.tell(Go{});
+              if (thread == 0 && i == 1) sender.tell(Go{});
             }
           },
           nullptr);
@@ -232,7 +292,7 @@ TEST(ExploreTest, WhileTheOldestAreDroppedTheOthersKeepTheirOrderAndNoWakeUpIsLo
         << "PLX_SEED=" << seed << ", waiting: " << runtime.mailbox_size(receiver.id()).messages;
     EXPECT_EQ(runtime.mailbox_size(receiver.id()).messages, 0u);
   }
-  EXPECT_GT(dropped, kRuns);
+  EXPECT_GT(dropped, kRuns / 2);
 }
 
 TEST(ExploreTest, WhatOneThreadStartsAnotherMayUse) {
@@ -250,7 +310,7 @@ TEST(ExploreTest, WhatOneThreadStartsAnotherMayUse) {
         [&] {
           auto receiver = runtime.spawn<Receiver>("receiver", &ledger);
           started = true;
-          static_cast<void>(receiver->tell(Numbered{0, 1, receiver->id()}));
+          receiver->tell(Numbered{0, 1, receiver->id()});
         },
         nullptr);
     run.add(
@@ -258,7 +318,7 @@ TEST(ExploreTest, WhatOneThreadStartsAnotherMayUse) {
           auto receiver = runtime.find<Receiver>("receiver");
           if (!receiver) return;
           found = *receiver;
-          static_cast<void>(receiver->tell(Numbered{1, 1, receiver->id()}));
+          receiver->tell(Numbered{1, 1, receiver->id()});
         },
         nullptr);
     EXPECT_EQ(run.run(kStepsMax), 2u);

@@ -16,10 +16,14 @@ namespace plexspaces::detail {
 template <class T>
 using Shared = explore::Atomic<T>;
 using SharedMutex = explore::Mutex;
+template <class T>
+using ThreadLocal = explore::ThreadLocal<T>;
 #else
 template <class T>
 using Shared = std::atomic<T>;
 using SharedMutex = std::mutex;
+template <class T>
+using ThreadLocal = T;  // of a thread_local variable
 #endif
 
 }  // namespace plexspaces::detail

@@ -32,7 +32,7 @@ void push_back(Envelope*& head, Envelope*& tail, Envelope* envelope) {
 
 }  // namespace
 
-thread_local constinit Worker* Worker::current_worker_ = nullptr;
+thread_local constinit ThreadLocal<Worker*> Worker::current_worker_ = nullptr;
 
 Worker::Worker(Runtime& runtime, std::uint16_t index, TimePoint now)
     : runtime_(runtime),

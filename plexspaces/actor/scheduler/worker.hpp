@@ -346,7 +346,7 @@ class Worker final : public env::Worker {
   static void blocked_too_long(Timer& timer, void* worker);
   std::string log_crash(const ActorCell& cell, std::string_view during, std::string_view what);  // @returns the line
 
-  static thread_local constinit Worker* current_worker_;
+  static thread_local constinit ThreadLocal<Worker*> current_worker_;
 
   Runtime& runtime_;
   CellTable& table_;
