@@ -158,9 +158,9 @@ TEST_F(MachineTest, AReadOnlyRootServesAndAReadOnlyDataDirectoryIsRefused) {
 TEST_F(MachineTest, NoDevNoProcNoTmp) {
   PLX_NEEDS(may_mount() && ::geteuid() == 0, "root and the right to mount");
   auto node = start_with_mounts(
-      "mkdir -p $D/root; mount -t tmpfs none $D/root; "
-      "for d in usr lib lib64; do [ -e /$d ] || continue; mkdir $D/root/$d; mount --bind /$d $D/root/$d; done; "
-      "cp \"$1\" $D/root/node; mkdir $D/root/data; shift; shift; exec chroot $D/root /node dev \"$@\" <&-",
+      "mkdir -p $D/tree; mount -t tmpfs none $D/tree; "
+      "for d in usr lib lib64; do [ -e /$d ] || continue; mkdir $D/tree/$d; mount --bind /$d $D/tree/$d; done; "
+      "cp \"$1\" $D/tree/node; mkdir $D/tree/data; shift; shift; exec chroot $D/tree /node dev \"$@\" <&-",
       {"--data.directory=/data"});
   expect_serves(*node, 1, "empty root");
 }
