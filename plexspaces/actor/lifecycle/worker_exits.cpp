@@ -245,7 +245,7 @@ bool Worker::take_at_arrival(ActorCell& cell, Envelope* message) {
       destroy_envelope(&pool_, message);
       return true;
     }
-    if (find_wait(cell, message->payload_as<Down>().monitor.id) != nullptr) return false;
+    if (link_to_wait(cell, message->payload_as<Down>().monitor.id) != nullptr) return false;
     message->flags &= ~Envelope::kSystem;
     append_any(cell, message);
     return true;

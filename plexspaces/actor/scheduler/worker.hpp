@@ -87,7 +87,7 @@ struct WorkerCounters {
   }
 };
 
-inline constexpr std::size_t kWorkersMax = 1024;       // of a runtime
+inline constexpr std::size_t kWorkersMax = 1'024;      // of a runtime
 inline constexpr std::size_t kBuriedPerBatch = 1'024;  // messages of actors that have ended
 
 class Worker final : public env::Worker {
@@ -198,8 +198,13 @@ class Worker final : public env::Worker {
 
   Runtime& runtime() const { return runtime_; }
   BlockPool& pool() { return pool_; }
-  /// Where a message for an actor of `node` is made: a block goes to no other runtime.
-  BlockPool* pool_for(NodeId node) { return node == node_id_ ? &pool_ : nullptr; }
+  /// A message for an actor of `node`: in a block of the pool, which goes to no other runtime.
+  template <class M>
+  Envelope* make_for(NodeId node, M&& message, std::uint32_t flags) {
+    if (node != node_id_) [[unlikely]]
+      return make_envelope(nullptr, std::forward<M>(message), flags);
+    return make_envelope(&pool_, std::forward<M>(message), flags);
+  }
   TimerWheel& timers() { return timers_; }
   /// The turn's clock: when the batch began. What a handler sees.
   TimePoint now() const { return now_; }
@@ -330,8 +335,8 @@ class Worker final : public env::Worker {
   void handle(ActorCell& cell, Envelope* envelope);
   void handle_in_place_of_input(ActorCell& cell, EnvelopePtr message);
   std::string describe(const ActorCell& cell) const;
-  static Wait* find_wait(const ActorCell& cell, std::uint64_t correlation);  // null: none
-  static bool end_wait(SuspendedTurn& open, Wait& wait);                     // whether it was the last
+  static Wait** link_to_wait(const ActorCell& cell, std::uint64_t correlation);  // null: none
+  static bool end_wait(SuspendedTurn& open, Wait& wait);                         // whether it was the last
   void start_adopted(ActorCell& cell);
   static bool forget_link(ActorCell& cell, const ExitSignal& signal);
   void refuse_system_message(Envelope* order);
@@ -383,13 +388,14 @@ class Worker final : public env::Worker {
   Effects recorded_;          // what effects_ points to when there is one, so that nothing leaves; stays empty
   WorkerCounters counters_;
 
-  // Written by other threads: stacks that their worker takes as a whole, so there is no ABA. A push is a
+  // Written by other threads.
+  // Whether it has nothing to run and would take actors: said by its worker, taken back by it or by who gave it some.
+  alignas(64) Shared<bool> idle_{false};
+  // Stacks that their worker takes as a whole, so there is no ABA. A push is a
   // compare-and-swap after the cell's link is written, the taking an exchange with acquire, and the pushes between them
   // one release sequence: every cell that is taken is seen as it was pushed. Sequentially consistent besides, as is
   // has_cross_worker_work(): either the worker that has announced its park sees the push, or the pusher, in
   // Executor::wake(), sees the announcement. Who finds the list filled leaves that to the one that has found it empty.
-  // Whether it has nothing to run and would take actors: said by its worker, taken back by it or by who gave it some.
-  alignas(64) Shared<bool> idle_{false};
   alignas(64) Shared<ActorCell*> wakes_{nullptr};    // linked by wake_next
   alignas(64) Shared<ActorCell*> adopted_{nullptr};  // linked by run_next
 };

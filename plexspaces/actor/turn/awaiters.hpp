@@ -34,8 +34,7 @@ class [[nodiscard]] AskAwaiter : public TurnWait {
   static bool begin(Wait& wait, std::coroutine_handle<> handle, const Context& context, NodeId node, ActorId to,
                     M&& message, Duration within) {
     wait.handle = handle;
-    Envelope* envelope =
-        make_envelope(context.worker_->pool_for(node), std::move(message), Envelope::kAsk | Envelope::kWide);
+    Envelope* envelope = context.worker_->make_for(node, std::move(message), Envelope::kAsk | Envelope::kWide);
     if constexpr (kMayBeLarge<M>)
       if (envelope->charge > context.worker_->runtime().message_units_max())
         return context.worker_->refuse_large_ask(wait, to, envelope);
@@ -130,7 +129,7 @@ class [[nodiscard]] SendAwaiter : public TurnWait {
   bool await_ready() const noexcept { return false; }
   bool await_suspend(std::coroutine_handle<> handle) {
     wait_.handle = handle;
-    Envelope* envelope = make_envelope(context_.worker_->pool_for(node_), std::move(message_), 0);
+    Envelope* envelope = context_.worker_->make_for(node_, std::move(message_), 0);
     return context_.worker_->begin_send(wait_, context_, node_, to_, envelope, within_);
   }
   Status await_resume() {

@@ -189,7 +189,8 @@ bool Worker::begin_ask(Wait& wait, const Context& context, NodeId node, ActorId 
     return false;
   };
   bool here = node == node_id_;
-  if (!to || (here && table_.find(to.slot) == nullptr)) return refuse(gone_error());
+  if (!to) [[unlikely]]
+    return refuse(gone_error());
   std::uint16_t depth = 1;
   if (to.slot == cell.slot && here && to == cell.id()) [[unlikely]]
     return refuse(circle_error(cell.id(), to));

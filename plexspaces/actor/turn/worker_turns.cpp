@@ -59,8 +59,8 @@ TimePoint Worker::ask_deadline(const Envelope& ask) const {
   if (asker == nullptr || asker->home.load(std::memory_order_relaxed) != index_ || asker->id() != ask.sender_id() ||
       asker->extras == nullptr)
     return deadline;
-  const Wait* wait = find_wait(*asker, ask.extension);
-  return wait != nullptr && wait->armed() ? timers_.fires_at(*wait).value_or(deadline) : deadline;
+  Wait* const* wait = link_to_wait(*asker, ask.extension);
+  return wait != nullptr && (*wait)->armed() ? timers_.fires_at(**wait).value_or(deadline) : deadline;
 }
 
 // The envelope goes to another worker, which counts its deadline by its own batches.
@@ -136,16 +136,18 @@ void Worker::stop_crashed(ActorCell& cell, std::string_view what) {
 void Worker::system_turn(ActorCell& cell, Envelope* envelope) {
   bool reply = envelope->is(Envelope::kReply);
   if (reply || envelope->type == &message_info<Down>()) {
-    Wait* wait = find_wait(cell, reply ? envelope->extension : envelope->payload_as<Down>().monitor.id);
-    if (wait == nullptr) {
+    Wait** link = link_to_wait(cell, reply ? envelope->extension : envelope->payload_as<Down>().monitor.id);
+    if (link == nullptr) [[unlikely]] {
       // INV-M2: a reply reaches the ask that it answers, or nobody.
       if (reply) return dead_letter(runtime_, this, envelope, DeadLetterReason::kLateReply, cell.id());
       return destroy_envelope(&pool_, envelope);
     }
     SuspendedTurn& open = *cell.extras->open;
-    timers_.cancel(*wait);
-    wait->reply = envelope;
-    if (end_wait(open, *wait)) resume(open, wait->handle);
+    Wait& wait = **link;
+    *link = wait.next;
+    timers_.cancel(wait);
+    wait.reply = envelope;
+    if (open.wait == nullptr) resume(open, wait.handle);
     return;
   }
   Activation* activation = cell.extras->activation.get();
@@ -173,20 +175,24 @@ SuspendedTurn& Worker::open_turn(Context& context) {
   return *open;
 }
 
-Wait* Worker::find_wait(const ActorCell& cell, std::uint64_t correlation) {
-  const SuspendedTurn* open = cell.extras->open;
+// The link that leads to the wait; null: the actor has no such wait.
+Wait** Worker::link_to_wait(const ActorCell& cell, std::uint64_t correlation) {
+  SuspendedTurn* open = cell.extras->open;
   if (open == nullptr) return nullptr;
+  Wait** link = &open->wait;
 #ifdef PLX_BUG_REPLY_TO_WHOEVER_WAITS
-  return open->wait;
+  return *link != nullptr ? link : nullptr;
 #endif
-  Wait* wait = open->wait;
-  while (wait != nullptr && wait->correlation != correlation) wait = wait->next;
-  return wait;
+  for (; *link != nullptr; link = &(*link)->next)
+    if ((*link)->correlation == correlation) [[likely]]
+      return link;
+  return nullptr;
 }
 
 bool Worker::end_wait(SuspendedTurn& open, Wait& wait) {
   Wait** at = &open.wait;
-  while (*at != &wait) at = &(*at)->next;
+  while (*at != &wait) [[unlikely]]
+    at = &(*at)->next;
   *at = wait.next;
   return open.wait == nullptr;
 }
