@@ -15,7 +15,6 @@ namespace {
 
 constexpr std::size_t kForgottenPerCommitMax = 16;                   // outcome rows erased beside a turn
 constexpr std::size_t kTurnMessagesBytesMax = std::size_t{8} << 20;  // of one turn, with their keys
-constexpr std::string_view kFacetName = "durability";
 
 // Empty for a deletion, and for a message that cannot be written (text that is not UTF-8, from inside the process).
 std::string encoded_input(const Turn& turn) {
@@ -157,7 +156,7 @@ Status CommitBuilder::add_messages(Turn& turn, store::Commit& commit, PendingTur
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < sends.size(); ++i) {
     auto* receiver = std::get_if<ActorKey>(&sends[i].target);
-    if (receiver == nullptr || !is_durable(*receiver)) continue;
+    if (receiver == nullptr || !durability_.is_durable(*receiver)) continue;
     PLX_TRY_STATUS(encode(*sends[i].message->type->value, sends[i].message->payload(), payloads[i]));
     constexpr std::size_t kHeaderBytes = 256;
     bytes += payloads[i].size() + 2 * (row_.size() + 2 * receiver->to_row().size() + kHeaderBytes);
@@ -172,7 +171,7 @@ Status CommitBuilder::add_messages(Turn& turn, store::Commit& commit, PendingTur
     return std::unexpected(room.error().with_prefix(activation_.key().to_string()));
   for (std::size_t i = 0; i < sends.size(); ++i) {
     auto* key = std::get_if<ActorKey>(&sends[i].target);
-    if (key == nullptr || !is_durable(*key)) {
+    if (key == nullptr || !durability_.is_durable(*key)) {
       pending.effects.sends.push_back(std::move(sends[i]));
       continue;
     }
@@ -257,14 +256,6 @@ Status CommitBuilder::add_end_of_dead_letter(std::uint64_t id, Value<StoredDeadL
 
 StoredRequest CommitBuilder::stored_request(const Turn& turn) const {
   return to_stored(*turn.input, activation_.now(), durability_.clock_.wall_now(), durability_.runtime_.node_name());
-}
-
-bool CommitBuilder::is_durable(const ActorKey& key) const {
-  const ActorType* type = durability_.runtime_.types().find(key.type);
-  if (type == nullptr) return false;
-  for (const FacetSpec& facet : type->facets)
-    if (facet.name == kFacetName) return true;
-  return false;
 }
 
 std::int64_t CommitBuilder::wall_ms() const { return durability_.clock_.wall_now().time_since_epoch().count(); }

@@ -54,7 +54,6 @@ class CommitBuilder {
   void add_dead_letter(StoredDeadLetter letter, const Error& cause, std::string_view payload, store::Commit& commit,
                        PendingTurn& pending);
   StoredRequest stored_request(const Turn& turn) const;
-  bool is_durable(const ActorKey& key) const;
   std::int64_t wall_ms() const;
 
   Durability& durability_;

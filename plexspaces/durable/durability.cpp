@@ -23,6 +23,7 @@ namespace durability {
 
 namespace {
 
+constexpr std::string_view kFacetName = "durability";
 constexpr std::size_t kIdBytes = 8;  // at the end of a key of the outbox, behind a NUL
 
 // Keys and causes need not be UTF-8, but JSON is.
@@ -81,11 +82,11 @@ Durability::Durability(Runtime& runtime, store::Store& store, env::Clock& clock,
       clock_(clock),
       random_(random),
       on_failure_([](const Error&) {}) {
-  runtime_.offer_facet("durability", {[this](Activation& activation, const std::any& options) {
-                                        return std::make_unique<DurabilityFacet>(
-                                            *this, activation, std::any_cast<DurableOptions>(options));
-                                      },
-                                      check_durable});
+  runtime_.offer_facet(std::string(kFacetName), {[this](Activation& activation, const std::any& options) {
+                                                   return std::make_unique<DurabilityFacet>(
+                                                       *this, activation, std::any_cast<DurableOptions>(options));
+                                                 },
+                                                 check_durable});
   runtime_.offer_facet("virtual_actor", {[](Activation& activation, const std::any& options) {
                                            return std::make_unique<VirtualActorFacet>(
                                                activation, std::any_cast<VirtualActorOptions>(options));
@@ -130,9 +131,13 @@ Status Durability::resume_outbox() {
   return {};
 }
 
+bool Durability::is_durable(const ActorKey& key) const {
+  const ActorType* type = runtime_.types().find(key.type);
+  return type != nullptr && std::ranges::count(type->facets, kFacetName, &FacetSpec::name) > 0;
+}
+
 Status Durability::can_send(const ActorKey& sender) const {
-  const ActorType* type = runtime_.types().find(sender.type);
-  if (type != nullptr && std::ranges::count(type->facets, "durability", &FacetSpec::name) > 0) return {};
+  if (is_durable(sender)) return {};
   return fail(Code::kNotFound,
               fmt::format("the program has no durable type '{}': run a version that has it", sender.type),
               "PLX-DUR-0019");
@@ -149,10 +154,8 @@ void Durability::outbox_loaded(const ActorKey& sender, std::size_t messages) {
 }
 
 // What is left is in the store; whoever activates the sender next sends it.
-void Durability::outbox_left(const ActorKey& sender, std::size_t messages) {
-  if (messages == 0) return;
+void Durability::outbox_left(std::size_t messages) {
   outbox_pending_.fetch_sub(static_cast<std::int64_t>(messages), std::memory_order_relaxed);
-  static_cast<void>(sender);
 }
 
 // Told here because nobody may wait for the actor: it was activated for its outbox.

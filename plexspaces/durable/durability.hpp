@@ -116,7 +116,8 @@ class Durability {
   };
   void store_failed(const Error& error);
   void outbox_loaded(const ActorKey& sender, std::size_t messages);
-  void outbox_left(const ActorKey& sender, std::size_t messages);
+  void outbox_left(std::size_t messages);
+  bool is_durable(const ActorKey& key) const;  // its type, in this program
   Status can_send(const ActorKey& sender) const;
   void load_failed(const ActorKey& sender, const Error& error);
 

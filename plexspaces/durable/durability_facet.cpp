@@ -40,9 +40,9 @@ DurabilityFacet::DurabilityFacet(Durability& durability, Activation& activation,
           [this](const ActorKey& receiver, const Outbox::Message& message, const Error& cause) {
             park(receiver, message, cause);
           },
-          [this] { flush_acknowledged(); }) {}
+          [this] { return !pipeline_.failure() && !builder_.dead_letters_full(); }, [this] { flush_acknowledged(); }) {}
 
-DurabilityFacet::~DurabilityFacet() { durability_.outbox_left(activation_.key(), outbox_.size()); }
+DurabilityFacet::~DurabilityFacet() { durability_.outbox_left(outbox_.size()); }
 
 // ---- loading -------------------------------------------------------------------------------------------------------
 
@@ -308,7 +308,6 @@ void DurabilityFacet::abandon(PendingTurn turn, const Error& error) {
 // ---- the outbox ----------------------------------------------------------------------------------------------------
 
 void DurabilityFacet::park(const ActorKey& receiver, const Outbox::Message& message, const Error& cause) {
-  if (pipeline_.failure() || builder_.dead_letters_full()) return;
   reached(Probe::kOutboxParked);
   durability_.counters_.unsendable.fetch_add(1, std::memory_order_relaxed);
   durability_.runtime_.log(fmt::format("{}: the message {} number {} to {} is a dead letter: {} (PLX-DUR-0019)",

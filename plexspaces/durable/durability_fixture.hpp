@@ -95,6 +95,13 @@ PLX_MESSAGE(Leave, (1, heir));
 PLX_MESSAGE(AnswerAhead, (1, amount));
 PLX_MESSAGE(AccountState, (1, balance), (2, credits), (3, ballast));
 
+// Is addressed by key, and not durable.
+class Till : public GenServer<Till, Credit> {
+ public:
+  void handle(const Credit&, Context&) { ++credits; }
+  static inline int credits = 0;
+};
+
 class Account : public GenServer<Account, Add, Transfer, Credit, Balance, Fail, Grow, Reject, Refuse, Burst, Load,
                                  Query, Inquire, Leave, AnswerAhead>,
                 public Stateful<AccountState> {
@@ -185,6 +192,7 @@ struct Process {
 
   const Types& with_types(DurableOptions durable_options, VirtualActorOptions virtual_options) {
     types.add<Account>("account", {.facets = {durable(durable_options), virtual_actor(virtual_options)}});
+    types.add<Till>("till", {.facets = {virtual_actor(virtual_options)}});
     return types;
   }
   RuntimeOptions with_pick(RuntimeOptions options) {

@@ -170,6 +170,45 @@ TEST_F(DurableMessagesTest, AMessageThatItsReceiverDoesNotKnowAnyMoreIsADeadLett
   EXPECT_THAT(log_, testing::Contains(testing::HasSubstr("PLX-DUR-0019")));
 }
 
+TEST_F(DurableMessagesTest, AMessageForATypeThatIsNoLongerDurableIsADeadLetter_INV_M5) {
+  EXPECT_TRUE(*process_->ask("a", Transfer{"b", 5}));
+  process_.reset();
+  change_outbox([](std::string&, Value<StoredMessage>& message) { message.header.receiver.type.data = "till"; });
+  Till::credits = 0;
+  restart();
+  process_->settle(1min);
+  EXPECT_EQ(Till::credits, 0) << "it would be handled again each time that it is sent";
+  EXPECT_EQ(process_->durability.outbox_pending(), 0u);
+  ASSERT_EQ(dead_letters().size(), 1u);
+  EXPECT_THAT(dead_letters().front().cause, testing::HasSubstr("'till' is not durable"));
+}
+
+TEST_F(DurableMessagesTest, WithoutRoomForDeadLettersAMessageThatCannotBeSentWaitsAndTheLogSaysSo) {
+  restart({.dead_letters_max = 1});
+  for (const char* to : {"b", "c"}) EXPECT_TRUE(*process_->ask("a", Transfer{to, 5}));
+  process_.reset();
+  auto& rows = contents_->tables[store::Table::kOutbox];
+  ASSERT_EQ(rows.size(), 2u);
+  for (auto& [key, value] : rows) {
+    auto message = *from_value<StoredMessage>(value, "message");
+    message.header.type = "Dropped";
+    value = to_value(message.header, message.tail);
+  }
+  for (const char* receiver : {"b", "c"}) {
+    contents_->tables[store::Table::kPeer].erase(sender_row(store::actor_row(account(receiver)), account("a")));
+    contents_->tables[store::Table::kActor].erase(store::actor_row(account(receiver)));
+  }
+  restart({.dead_letters_max = 1});
+  process_->settle(1min);
+  EXPECT_EQ(process_->durability.outbox_pending(), 1u);
+  ASSERT_EQ(dead_letters().size(), 1u);
+  EXPECT_THAT(log_, testing::Contains(testing::HasSubstr("there is no room for another dead letter")));
+  EXPECT_TRUE(end_dead_letter("a", dead_letters().front().number, false));
+  process_->settle(5min);
+  EXPECT_EQ(process_->durability.outbox_pending(), 0u) << "it went on when there was room";
+  EXPECT_EQ(dead_letters().size(), 1u);
+}
+
 TEST_F(DurableMessagesTest, MessagesOfATypeThatIsGoneStayInTheOutboxAndTheNodeStarts) {
   EXPECT_TRUE(*process_->ask("a", Transfer{"b", 5}));
   process_.reset();

@@ -24,11 +24,12 @@ bool is_for_ever(const Error& error) {
 }  // namespace
 
 OutboxSender::OutboxSender(Durability& durability, Activation& activation, Outbox& outbox, Park park,
-                           std::function<void()> flush)
+                           std::function<bool()> may_park, std::function<void()> flush)
     : durability_(durability),
       activation_(activation),
       outbox_(outbox),
       park_(std::move(park)),
+      may_park_(std::move(may_park)),
       flush_(std::move(flush)),
       alarm_(activation, [this] { send_due(); }),
       flush_alarm_(activation, [this] { flush_(); }) {}
@@ -94,6 +95,14 @@ void OutboxSender::send_lane(const ActorKey& receiver, PendingTurn::Message* rea
         envelope ? deliver(receiver, *message, *std::move(envelope)) : Status(std::unexpected(envelope.error()));
     if (sent) continue;
     if (!is_for_ever(sent.error())) return outbox_.refused(receiver, sequence, now);
+    if (!may_park_()) {
+      durability_.runtime_.log(fmt::format(
+          "{}: the message {} number {} to {} cannot be sent, and there is no room for another dead letter: {}; end "
+          "some "
+          "with 'deadletter retry' or 'deadletter drop' (PLX-DUR-0019)",
+          activation_.key().to_string(), message->header.type, sequence, receiver.to_string(), sent.error().message()));
+      return outbox_.refused(receiver, sequence, now);
+    }
     if (const Outbox::Message* first = outbox_.unsendable(receiver, sequence)) park_(receiver, *first, sent.error());
     return;
   }
@@ -103,6 +112,11 @@ Result<detail::EnvelopePtr> OutboxSender::envelope_of(const ActorKey& receiver, 
   const ActorType* type = durability_.runtime_.types().find(receiver.type);
   if (type == nullptr)
     return fail(Code::kNotFound, fmt::format("the program has no type '{}'", receiver.type), "PLX-DUR-0019");
+  if (!durability_.is_durable(receiver))
+    return fail(
+        Code::kFailedPrecondition,
+        fmt::format("the type '{}' is not durable in this program, so it would acknowledge nothing", receiver.type),
+        "PLX-DUR-0019");
   const Handler* handler = type->find(message.header.type);
   if (handler == nullptr)
     return fail(Code::kUnimplemented,

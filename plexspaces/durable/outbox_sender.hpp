@@ -20,7 +20,10 @@ class OutboxSender {
   /// A message that nobody can send: to be made a dead letter. Its lane stands still until lane_goes_on().
   using Park = std::function<void(const ActorKey& receiver, const Outbox::Message& message, const Error& cause)>;
 
-  OutboxSender(Durability& durability, Activation& activation, Outbox& outbox, Park park, std::function<void()> flush);
+  /// `may_park`: whether there is room for another dead letter. Without it the message is tried again, ever more
+  /// rarely.
+  OutboxSender(Durability& durability, Activation& activation, Outbox& outbox, Park park,
+               std::function<bool()> may_park, std::function<void()> flush);
 
   /// Sends what an earlier activation has left.
   void resend() { send_due(); }
@@ -45,6 +48,7 @@ class OutboxSender {
   Activation& activation_;
   Outbox& outbox_;
   Park park_;
+  std::function<bool()> may_park_;
   std::function<void()> flush_;
   std::vector<std::uint64_t> acknowledged_;  // rows to erase with the next commit
   TimePoint alarm_at_ = kNever;
